@@ -1,0 +1,40 @@
+/**
+ * The only module that reads the clock or sets timers (linted), so that tests can put a clock of their own in its place.
+ * Inside: epoch milliseconds. On disk: `yyyyMMddHHmmss` in UTC. At the edges: RFC 3339.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface Clock {
+  /** Epoch milliseconds. May jump. */
+  now(): number;
+  /** Milliseconds that never go back, for durations. */
+  monotonic(): number;
+  /** Rejects with the signal's reason when aborted. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: async (ms, signal) => {
+    await delay(ms, undefined, { signal });
+  },
+};
+
+/** Aborts after `ms`, or when `signal` does. */
+export function withTimeout(ms: number, signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+}
+
+/** `20261124093000`, in UTC: how times stand in names on disk. */
+export function diskTime(ms: number): string {
+  return new Date(ms)
+    .toISOString()
+    .replace(/\.\d+Z$/, '')
+    .replaceAll(/[-T:]/g, '');
+}
+
+/** `2026-11-24T09:30:00Z` */
+export function rfc3339(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.000Z$/, 'Z');
+}
