@@ -1,0 +1,83 @@
+/** Runs the tools of the sources (pg_dump, slapcat, …): their own words in the error, killed with all their children when stopped. */
+import { execa } from 'execa';
+import { AppError } from '#common/errors.ts';
+
+export interface ToolRun {
+  /** What is being done, for messages: "dump the database oms". */
+  readonly doing: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Added to a minimal environment (PATH, HOME, LANG=C.UTF-8): passwords go here or in files, never into args. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: string;
+  readonly timeoutMs?: number;
+  readonly signal: AbortSignal;
+  /** Exit statuses that are no error; default only 0. */
+  readonly accept?: readonly number[];
+}
+
+export interface ToolResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exitCode: number;
+}
+
+/** What of a tool's output is kept in an error: its last lines hold the reason. */
+const STDERR_TAIL = 2000;
+const OUTPUT_LIMIT = 16 * 1024 * 1024;
+const KILL_AFTER_MS = 5000;
+
+/** @throws AppError TOOL (missing, failed, killed), TIMEOUT, STOPPED. */
+export async function runTool(run: ToolRun): Promise<ToolResult> {
+  // A tool that ignores SIGTERM, or leaves children behind, must not outlive the run: it gets a process group of its own.
+  const child = execa(run.command, run.args, {
+    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', LANG: 'C.UTF-8', ...run.env },
+    extendEnv: false,
+    reject: false,
+    detached: true,
+    stripFinalNewline: false,
+    maxBuffer: OUTPUT_LIMIT,
+    ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
+    ...(run.input === undefined ? { stdin: 'ignore' } : { input: run.input }),
+    forceKillAfterDelay: KILL_AFTER_MS,
+  });
+  const limit = run.timeoutMs === undefined ? undefined : AbortSignal.timeout(run.timeoutMs);
+  const stop = AbortSignal.any(limit === undefined ? [run.signal] : [run.signal, limit]);
+  const onAbort = () => killGroup(child.pid);
+  stop.addEventListener('abort', onAbort, { once: true });
+  if (stop.aborted) onAbort();
+  try {
+    const result = await child;
+    if (run.signal.aborted) throw new AppError('STOPPED', `${run.doing}: stopped`);
+    if (limit?.aborted === true) {
+      throw new AppError('TIMEOUT', `${run.doing}: ${run.command} did not end within ${run.timeoutMs} ms and was killed`);
+    }
+    if (result.code === 'ENOENT') {
+      throw new AppError('TOOL', `${run.doing}: the tool ${run.command} is not installed on this node`, {
+        hint: `Install it, or set its path in the agent's configuration.`,
+      });
+    }
+    if (result.exitCode === undefined || !(run.accept ?? [0]).includes(result.exitCode)) {
+      const how =
+        result.signal === undefined
+          ? `ended with ${result.exitCode ?? result.originalMessage}`
+          : `was killed by ${result.signal}`;
+      throw new AppError('TOOL', `${run.doing}: ${run.command} ${how}: ${result.stderr.trim().slice(-STDERR_TAIL)}`);
+    }
+    return { stdout: result.stdout, stderr: result.stderr, exitCode: result.exitCode };
+  } finally {
+    stop.removeEventListener('abort', onAbort);
+  }
+}
+
+/** SIGKILL at once: dumps hold nothing worth a farewell, and a hung tool would not hear SIGTERM. */
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    // ESRCH: it ended by itself in the meantime.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
