@@ -159,7 +159,11 @@ export interface VerifyWork {
 /** Manifests are deleted before what they name. */
 export interface DeleteWork {
   files: BackupFile[];
-  vault: VaultAccess | undefined;
+  vault:
+    | VaultAccess
+    | undefined;
+  /** Everything below these goes: what a lost agent left without a recorded manifest. */
+  incompletePrefixes: string[];
 }
 
 /** Copies files, manifests last, from one vault to another that lacks them. */
@@ -2186,7 +2190,7 @@ export const VerifyWork: MessageFns<VerifyWork> = {
 };
 
 function createBaseDeleteWork(): DeleteWork {
-  return { files: [], vault: undefined };
+  return { files: [], vault: undefined, incompletePrefixes: [] };
 }
 
 export const DeleteWork: MessageFns<DeleteWork> = {
@@ -2196,6 +2200,9 @@ export const DeleteWork: MessageFns<DeleteWork> = {
     }
     if (message.vault !== undefined) {
       VaultAccess.encode(message.vault, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.incompletePrefixes) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -2229,6 +2236,14 @@ export const DeleteWork: MessageFns<DeleteWork> = {
             message.vault = VaultAccess.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.incompletePrefixes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2245,6 +2260,11 @@ export const DeleteWork: MessageFns<DeleteWork> = {
     return {
       files: globalThis.Array.isArray(object?.files) ? object.files.map((e: any) => BackupFile.fromJSON(e)) : [],
       vault: isSet(object.vault) ? VaultAccess.fromJSON(object.vault) : undefined,
+      incompletePrefixes: globalThis.Array.isArray(object?.incompletePrefixes)
+        ? object.incompletePrefixes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.incomplete_prefixes)
+        ? object.incomplete_prefixes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -2255,6 +2275,9 @@ export const DeleteWork: MessageFns<DeleteWork> = {
     }
     if (message.vault !== undefined) {
       obj.vault = VaultAccess.toJSON(message.vault);
+    }
+    if (message.incompletePrefixes?.length) {
+      obj.incompletePrefixes = message.incompletePrefixes;
     }
     return obj;
   },
@@ -2268,6 +2291,7 @@ export const DeleteWork: MessageFns<DeleteWork> = {
     message.vault = (object.vault !== undefined && object.vault !== null)
       ? VaultAccess.fromPartial(object.vault)
       : undefined;
+    message.incompletePrefixes = object.incompletePrefixes?.map((e) => e) || [];
     return message;
   },
 };
