@@ -55,7 +55,10 @@ async function requireSpace(vaults: VaultPair, work: BackupWork, estimate: bigin
   }
   if (freeBytes < estimate) {
     // No refusal: the estimate is from before compression, and the vault holds its limits while writing.
-    io.log('warn', `${vaults.activeName} has ${formatSize(freeBytes)} free, less than ${work.source} may need before compression (${formatSize(estimate)})`);
+    io.log(
+      'warn',
+      `${vaults.activeName} has ${formatSize(freeBytes)} free, less than ${work.source} may need before compression (${formatSize(estimate)})`,
+    );
   }
 }
 
@@ -78,9 +81,13 @@ async function storeArchive(content: BackupContent, keys: BackupFileKeys, vaults
     packing.index,
   ]);
   if (archive.size !== summary.size || archive.sha256 !== summary.sha256) {
-    throw new AppError('DAMAGED', `store ${keys.archive}: ${archive.size} bytes arrived, ${summary.size} were sent, or their hashes differ`, {
-      hint: 'Run the task again; if it happens twice, test the memory and disk of both nodes.',
-    });
+    throw new AppError(
+      'DAMAGED',
+      `store ${keys.archive}: ${archive.size} bytes arrived, ${summary.size} were sent, or their hashes differ`,
+      {
+        hint: 'Run the task again; if it happens twice, test the memory and disk of both nodes.',
+      },
+    );
   }
   const index = await vaults.put(keys.index, createReadStream(indexPath), io.signal);
   return { archive, index, summary };

@@ -25,7 +25,12 @@ export async function readManifest(target: Target, file: BackupFile, signal: Abo
 }
 
 /** Every byte is read and hashed. Returns what is wrong, or undefined. Errors of the connection are thrown, not returned. */
-export async function findDamage(target: Target, stored: StoredName, signal: AbortSignal, onBytes: (n: number) => void): Promise<string | undefined> {
+export async function findDamage(
+  target: Target,
+  stored: StoredName,
+  signal: AbortSignal,
+  onBytes: (n: number) => void,
+): Promise<string | undefined> {
   const hash = createHash('sha256');
   let size = 0n;
   let bytes: Readable;

@@ -12,7 +12,9 @@ import type { RunIo } from './run-io.ts';
 
 export async function runPlanRestore(work: PlanRestoreWork, io: RunIo): Promise<Outcome> {
   const manifest = await fromAnyVault(work, io, async (vault) => readManifest(vault, work.file, io.signal));
-  const plan = await io.source(work.file.source).planRestore(restoreRequest(manifest, work.options), sourceIo(io, io.workDirectory));
+  const plan = await io
+    .source(work.file.source)
+    .planRestore(restoreRequest(manifest, work.options), sourceIo(io, io.workDirectory));
   return { kind: 'planRestore', source: work.file.source, plan };
 }
 
@@ -83,7 +85,11 @@ async function fetchArchive(work: RestoreWork, manifest: Manifest, io: RunIo): P
 }
 
 /** A vault that is down or holds a damaged copy is no reason to give up while another is left. The first reason is the one reported. */
-async function fromAnyVault<T>(of: ReadableFile, io: RunIo, read: (vault: Awaited<ReturnType<RunIo['openVault']>>) => Promise<T>): Promise<T> {
+async function fromAnyVault<T>(
+  of: ReadableFile,
+  io: RunIo,
+  read: (vault: Awaited<ReturnType<RunIo['openVault']>>) => Promise<T>,
+): Promise<T> {
   let first: AppError | undefined;
   for (const access of of.vaults) {
     try {

@@ -1,0 +1,35 @@
+/** `holdfast agent`: starts the agent of this node and stops it cleanly on SIGTERM or SIGINT. */
+import { once } from 'node:events';
+import { Command } from 'commander';
+import { systemClock } from '#common/clock.ts';
+import { ERROR_CODES, toAppError } from '#common/errors.ts';
+import { createLogger } from '#common/log.ts';
+import { PRODUCT_VERSION } from '#common/version.ts';
+import { startAgent } from './agent.ts';
+import { loadAgentConfig } from './config.ts';
+
+const program = new Command('holdfast agent')
+  .description('The agent of a node: holds its vault (management nodes), backs up and restores its sources.')
+  .version(PRODUCT_VERSION)
+  .requiredOption('--config <file>', 'agent.yaml of this node, as written by `holdfast init`')
+  .parse();
+
+async function main(): Promise<void> {
+  const log = createLogger('agent');
+  const config = await loadAgentConfig(program.opts<{ config: string }>().config);
+  const stopped = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+  const agent = await startAgent(config, systemClock, log);
+  log.info({ node: config.node, version: PRODUCT_VERSION, vault: agent.vaultUrl }, 'agent started');
+  await stopped;
+  log.info({ node: config.node }, 'agent stopping');
+  await agent.stop();
+  log.info({ node: config.node }, 'agent stopped');
+}
+
+try {
+  await main();
+} catch (caught) {
+  const error = toAppError(caught, 'start the agent');
+  process.stderr.write(`error: ${error.message}\nnext: ${error.hint}\n`);
+  process.exitCode = ERROR_CODES[error.code].exit;
+}
