@@ -1,0 +1,67 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { runTool } from '../../agent/tool.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'holdfast-tool-'));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+const never = new AbortController().signal;
+const shell = (script: string) => ({ doing: 'try the tool', command: '/bin/sh', args: ['-c', script], signal: never });
+
+/** A process that is gone, or a zombie that nobody has reaped yet, runs no longer. */
+async function runs(pid: string): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  return stat !== undefined && !stat.includes(') Z ');
+}
+
+describe('a tool', () => {
+  test('that is missing is named', async () => {
+    await expect(runTool({ ...shell(''), command: '/nowhere/pg_dump' })).rejects.toMatchObject({
+      code: 'TOOL',
+      message: expect.stringContaining('/nowhere/pg_dump is not installed') as string,
+    });
+  });
+
+  test('that fails is quoted', async () => {
+    await expect(runTool(shell('echo "password authentication failed" >&2; exit 3'))).rejects.toMatchObject({
+      code: 'TOOL',
+      message: expect.stringMatching(/try the tool: \/bin\/sh ended with 3: password authentication failed/) as string,
+    });
+  });
+
+  test('that dies by a signal says so', async () => {
+    await expect(runTool(shell('kill -9 $$'))).rejects.toThrow('was killed by SIGKILL');
+  });
+
+  test('that hangs is killed at the time-out, with its children', async () => {
+    const script = `sleep 600 & echo $! > ${directory}/child; trap '' TERM; wait; sleep 600`;
+    await expect(runTool({ ...shell(script), timeoutMs: 300 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    const child = (await readFile(join(directory, 'child'), 'utf8')).trim();
+    await vi.waitFor(async () => expect(await runs(child)).toBe(false));
+  });
+
+  test('that is stopped is killed, with its children', async () => {
+    const stop = new AbortController();
+    const run = runTool({ ...shell(`sleep 600 & echo $! > ${directory}/child; wait`), signal: stop.signal });
+    const child = await vi.waitFor(async () => {
+      const pid = (await readFile(join(directory, 'child'), 'utf8')).trim();
+      expect(pid).not.toBe('');
+      return pid;
+    });
+    stop.abort();
+    await expect(run).rejects.toMatchObject({ code: 'STOPPED' });
+    await vi.waitFor(async () => expect(await runs(child)).toBe(false));
+  });
+
+  test('sees only the environment it is given', async () => {
+    vi.stubEnv('HOLDFAST_UNRELATED', 'leaked');
+    const { stdout } = await runTool({ ...shell('echo "$HOLDFAST_UNRELATED:$PGPASSWORD"'), env: { PGPASSWORD: 'pw' } });
+    vi.unstubAllEnvs();
+    expect(stdout).toBe(':pw\n');
+  });
+});
