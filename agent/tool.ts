@@ -31,7 +31,8 @@ const KILL_AFTER_MS = 5000;
 /** @throws AppError TOOL (missing, failed, killed), TIMEOUT, STOPPED. */
 export async function runTool(run: ToolRun): Promise<ToolResult> {
   // A tool that ignores SIGTERM, or leaves children behind, must not outlive the run: it gets a process group of its own.
-  const child = execa(run.command, run.args, {
+  // Nor may it outlive a killed agent, whose restart would dump beside it: the kernel kills it then (setpriv, of util-linux).
+  const child = execa('setpriv', ['--pdeathsig', 'KILL', '--', run.command, ...run.args], {
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', LANG: 'C.UTF-8', ...run.env },
     extendEnv: false,
     reject: false,
@@ -53,7 +54,8 @@ export async function runTool(run: ToolRun): Promise<ToolResult> {
     if (limit?.aborted === true) {
       throw new AppError('TIMEOUT', `${run.doing}: ${run.command} did not end within ${run.timeoutMs} ms and was killed`);
     }
-    if (result.code === 'ENOENT') {
+    // 127 and setpriv's own voice: it could not execute the tool.
+    if (result.code === 'ENOENT' || (result.exitCode === 127 && result.stderr.startsWith('setpriv: '))) {
       throw new AppError('TOOL', `${run.doing}: the tool ${run.command} is not installed on this node`, {
         hint: `Install it, or set its path in the agent's configuration.`,
       });

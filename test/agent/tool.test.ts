@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { runTool } from '../../agent/tool.ts';
 
@@ -56,6 +57,26 @@ describe('a tool', () => {
     stop.abort();
     await expect(run).rejects.toMatchObject({ code: 'STOPPED' });
     await vi.waitFor(async () => expect(await runs(child)).toBe(false));
+  });
+
+  test('dies with the agent that runs it', async () => {
+    const agent = execa(process.execPath, [
+      '--input-type=module',
+      '-e',
+      `import { runTool } from '${join(process.cwd(), 'agent/tool.ts')}';
+       await runTool({ doing: 'x', command: '/bin/sh', args: ['-c', 'echo $$ > ${directory}/tool; exec sleep 600'], signal: new AbortController().signal });`,
+    ]);
+    const pid = await vi.waitFor(
+      async () => {
+        const text = (await readFile(join(directory, 'tool'), 'utf8')).trim();
+        expect(text).not.toBe('');
+        return text;
+      },
+      { timeout: 10_000 },
+    );
+    agent.kill('SIGKILL');
+    await expect(agent).rejects.toThrow('SIGKILL');
+    await vi.waitFor(async () => expect(await runs(pid)).toBe(false));
   });
 
   test('sees only the environment it is given', async () => {
