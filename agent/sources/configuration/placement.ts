@@ -1,0 +1,133 @@
+/**
+ * Puts a file or directory in the place of another: copied beside it first, compared, then swapped by two renames. The old
+ * one stays under another name until commit. What each place looks like tells how far a death let it come.
+ */
+import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { syncDirectory } from '#common/durable-file.ts';
+import { AppError } from '#common/errors.ts';
+import { runTool } from '../../tool.ts';
+import { requireSameTree, statOrMissing } from './tree.ts';
+
+/** A path staged for its place: JSON, so that it can be undone by another process. */
+export const placedSchema = z.strictObject({
+  path: z.string(),
+  /** The new state, beside the path, until the switch. */
+  staged: z.string(),
+  /** The replaced state, beside the path, from the switch until the commit; null: there was none. */
+  old: z.string().nullable(),
+  /** `device:inode` of what was staged: by it the new state is known under any name. */
+  identity: z.string(),
+  /** The topmost of the parent directories that had to be created. */
+  createdParent: z.string().nullable(),
+});
+export type Placed = z.infer<typeof placedSchema>;
+
+/** Copies `from` beside `path` with owner, modes, times, links and extended attributes, and compares. Repeatable after a death. */
+export async function stagePlacement(from: string, path: string, time: string, signal: AbortSignal): Promise<Placed> {
+  if ((await statOrMissing(from)) === undefined) {
+    throw new AppError('DAMAGED', `restore ${path}: the backup does not hold it, though its manifest says so`);
+  }
+  const createdParent = (await mkdir(dirname(path), { recursive: true })) ?? null;
+  await removeStagedBefore(path);
+  const staged = `${path}.holdfast-new-${time}`;
+  try {
+    await runTool({
+      doing: `copy the restored ${path} beside it`,
+      command: 'cp',
+      args: ['-dRT', '--preserve=mode,ownership,timestamps,links,xattr', '--', from, staged],
+      signal,
+    });
+    await requireSameTree(from, staged, signal);
+    const exists = (await statOrMissing(path)) !== undefined;
+    const identity = await identityOf(staged);
+    return { path, staged, old: exists ? `${path}.holdfast-old-${time}` : null, identity: identity ?? '', createdParent };
+  } catch (error) {
+    await rm(staged, { recursive: true, force: true });
+    await removeCreatedParents(path, createdParent);
+    throw error;
+  }
+}
+
+/** One rename each, durable before the next. */
+export function placementSteps(placed: Placed): (() => Promise<void>)[] {
+  const { path, staged, old } = placed;
+  return [...(old === null ? [] : [() => move(path, old)]), () => move(staged, path)];
+}
+
+/** The old state back in its place, from wherever the steps were cut off; what was staged is removed. Repeatable. */
+export async function undoPlacement(placed: Placed): Promise<void> {
+  const { path, staged, old } = placed;
+  if ((await identityOf(path)) === placed.identity) await move(path, staged);
+  if (old !== null && (await statOrMissing(old)) !== undefined) {
+    if ((await statOrMissing(path)) !== undefined) {
+      throw new AppError('UNKNOWN_STATE', `put back ${path}: something else took its place; the old state is in ${old}`, {
+        hint: `Look at ${path}, move it away, then: mv ${old} ${path}`,
+      });
+    }
+    await move(old, path);
+  }
+  await removeStaged(placed);
+}
+
+export async function removeStaged(placed: Placed): Promise<void> {
+  await rm(placed.staged, { recursive: true, force: true });
+  await removeCreatedParents(placed.path, placed.createdParent);
+}
+
+/** @throws AppError FAILED when what lies at the path is not what was staged. */
+export async function checkPlacement(placed: Placed): Promise<string> {
+  if ((await identityOf(placed.path)) !== placed.identity) {
+    throw new AppError('FAILED', `check ${placed.path}: what lies there is not what was restored`);
+  }
+  return `configuration ${placed.path}: in place`;
+}
+
+export async function commitPlacement(placed: Placed): Promise<void> {
+  if (placed.old !== null) await rm(placed.old, { recursive: true, force: true });
+}
+
+/** Old states that an earlier restore left when its agent died at the very end; shown, never removed by us. */
+export async function leftoversOf(path: string): Promise<string[]> {
+  return siblings(path, 'old');
+}
+
+async function removeStagedBefore(path: string): Promise<void> {
+  for (const leftover of await siblings(path, 'new')) await rm(leftover, { recursive: true, force: true });
+}
+
+async function siblings(path: string, kind: 'new' | 'old'): Promise<string[]> {
+  const parent = dirname(path);
+  if ((await statOrMissing(parent))?.isDirectory() !== true) return [];
+  const prefix = `${basename(path)}.holdfast-${kind}-`;
+  const names = await readdir(parent);
+  return names
+    .filter((name) => name.startsWith(prefix) && /^\d{14}$/.test(name.slice(prefix.length)))
+    .map((name) => join(parent, name));
+}
+
+async function move(from: string, to: string): Promise<void> {
+  await rename(from, to);
+  await syncDirectory(dirname(to));
+}
+
+async function identityOf(path: string): Promise<string | undefined> {
+  const stat = await statOrMissing(path);
+  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+}
+
+/** Empty ones only: what came into them meanwhile stays. */
+async function removeCreatedParents(path: string, topmost: string | null): Promise<void> {
+  if (topmost === null) return;
+  for (let parent = dirname(path); parent.startsWith(topmost); parent = dirname(parent)) {
+    try {
+      await rmdir(parent);
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      if (code === 'ENOENT') continue;
+      if (code === 'ENOTEMPTY' || code === 'EEXIST') return;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,190 @@
+/** The backup of PostgreSQL databases and of the configuration beside them. Each dump is of one moment; several databases are not of the same one. */
+import { mkdir, statfs, writeFile } from 'node:fs/promises';
+import { formatSize } from '#common/bytes.ts';
+import type { Clock } from '#common/clock.ts';
+import { AppError } from '#common/errors.ts';
+import { measureTree, statOrMissing } from '../configuration/tree.ts';
+import type { BackupContent, BackupRequest, PreparedBackup, SourceIo } from '../source.ts';
+import { readDatabase } from './database.ts';
+import { encodeFacts } from './facts.ts';
+import type { DatabaseFacts } from './facts.ts';
+import { configurationPath, databasePaths } from './layout.ts';
+import { directoryName } from './names.ts';
+import { whilePolling } from './poll.ts';
+import { readRoles, rolesScript } from './roles.ts';
+import { openServer } from './server.ts';
+import type { PostgresServer } from './server.ts';
+import type { PostgresSourceSettings } from './settings.ts';
+import { readSizes } from './sizes.ts';
+import type { DatabaseSizes } from './sizes.ts';
+
+/** How often the growing dump is looked at. */
+const LOOK_MS = 1000;
+/** A table locked by a schema change for longer than this fails the dump with its name, instead of using up the time-out. */
+const LOCK_WAIT_MS = 600_000;
+
+interface ChosenDatabase {
+  readonly name: string;
+  readonly sizes: DatabaseSizes;
+}
+
+export async function preparePostgresBackup(
+  prefix: string,
+  settings: PostgresSourceSettings,
+  request: BackupRequest,
+  io: SourceIo,
+  clock: Clock,
+): Promise<PreparedBackup> {
+  const server = await openServer(settings, io.signal);
+  const dumpMajor = await requireFittingTool(server);
+  const databases = await chooseDatabases(server, settings, request);
+  const configuration = await measureConfiguration(settings.configuration, io);
+  const content = databases.reduce((sum, { sizes }) => sum + sizes.content, 0n);
+
+  return {
+    estimate: () => Promise.resolve(databases.reduce((sum, { sizes }) => sum + sizes.database, configuration)),
+    async backup() {
+      await requireSpool(io.workDirectory, content);
+      if (!server.superuser) {
+        io.log(
+          'warn',
+          `${server.user} is no superuser of ${server.address}: the password hashes of roles are not in this backup`,
+        );
+      }
+      const done: DatabaseFacts[] = [];
+      for (const database of databases) done.push(await backUpDatabase(database));
+      return contentOf(done);
+    },
+    async [Symbol.asyncDispose]() {
+      // Nothing is held on the server, and the work directory is the runner's.
+    },
+  };
+
+  async function backUpDatabase({ name, sizes }: ChosenDatabase): Promise<DatabaseFacts> {
+    const directory = directoryName(name);
+    const paths = databasePaths(io.workDirectory, prefix, directory);
+    await mkdir(paths.base, { recursive: true, mode: 0o700 });
+    if (sizes.excluded.length > 0) {
+      io.log(
+        'info',
+        `${name}: the data of ${sizes.excluded.length} tables are left out: ${sizes.excluded.join(', ').slice(0, 500)}`,
+      );
+    }
+    await dump(name, paths.dump, sizes.content);
+    const [properties, roles] = [await readDatabase(server, name), await readRoles(server, name)];
+    await writeFile(paths.properties, `${JSON.stringify(properties, null, 2)}\n`, { mode: 0o600 });
+    await writeFile(paths.roles, `${JSON.stringify(roles, null, 2)}\n`, { mode: 0o600 });
+    await writeFile(paths.script, rolesScript(roles, server.major), { mode: 0o600 });
+    return { name, directory, bytes: sizes.database, roles: roles.roles.map((role) => role.name) };
+  }
+
+  async function dump(name: string, into: string, expected: bigint): Promise<void> {
+    const phase = `dump ${name}`;
+    const args = [
+      '-Fd',
+      `-j${settings.jobs}`,
+      '-Z0',
+      // The archive made from it is what must be durable.
+      '--no-sync',
+      '--no-password',
+      `--lock-wait-timeout=${LOCK_WAIT_MS}`,
+      ...settings.excludeDataOf.map((pattern) => `--exclude-table-data=${pattern}`),
+      '-f',
+      into,
+    ];
+    const look = async () => io.progress(phase, (await measureTree(into)).bytes, expected);
+    await whilePolling(server.run('pg_dump', `dump the database ${name}`, args, name), LOOK_MS, clock, look);
+    const { bytes } = await measureTree(into);
+    io.progress(phase, bytes, bytes);
+    io.log('info', `dumped the database ${name}: ${formatSize(bytes)}`);
+  }
+
+  function contentOf(done: readonly DatabaseFacts[]): BackupContent {
+    return {
+      roots: [
+        { from: `${io.workDirectory}/${prefix}`, as: prefix },
+        ...settings.configuration.map((path) => ({ from: path, as: configurationPath(prefix, path), xattrs: true })),
+      ],
+      facts: encodeFacts({
+        serverVersion: server.version,
+        serverMajor: server.major,
+        dumpMajor,
+        databases: done,
+        configuration: settings.configuration,
+        configurationBytes: configuration,
+      }),
+    };
+  }
+}
+
+/** An older pg_dump refuses a newer server; said here with both versions, before anything is done. */
+async function requireFittingTool(server: PostgresServer): Promise<number> {
+  const tool = await server.toolVersion('pg_dump');
+  if (tool.major < server.major) {
+    throw new AppError(
+      'REFUSED',
+      `dump from ${server.address}: pg_dump is of version ${tool.text} and the server of version ${server.version}; pg_dump must not be older`,
+      { hint: `Install the client tools of PostgreSQL ${server.major}, or name their directory as toolsDirectory.` },
+    );
+  }
+  return tool.major;
+}
+
+async function chooseDatabases(
+  server: PostgresServer,
+  settings: PostgresSourceSettings,
+  request: BackupRequest,
+): Promise<ChosenDatabase[]> {
+  const foreign = request.databases.filter((name) => !settings.databases.includes(name));
+  if (foreign.length > 0) {
+    throw new AppError('INVALID', `back up ${quoted(foreign)}: not among the databases configured for this source`, {
+      hint: `Configured are ${quoted(settings.databases)}.`,
+    });
+  }
+  const names = request.databases.length === 0 ? settings.databases : [...new Set(request.databases)];
+  const present = await server.databases();
+  const missing = names.filter((name) => present.get(name) === undefined);
+  if (missing.length > 0) {
+    throw new AppError(
+      'NOT_FOUND',
+      `back up ${quoted(missing)}: no such database on the PostgreSQL server at ${server.address}`,
+      {
+        hint: 'Correct the name in the configuration of the agent, or restore the database if it is lost.',
+      },
+    );
+  }
+  const chosen: ChosenDatabase[] = [];
+  for (const name of names) chosen.push({ name, sizes: await readSizes(server, name, settings.excludeDataOf) });
+  return chosen;
+}
+
+async function measureConfiguration(paths: readonly string[], io: SourceIo): Promise<bigint> {
+  let total = 0n;
+  for (const path of paths) {
+    const stat = await statOrMissing(path);
+    // Left out silently, it would be missed on the day of the restore.
+    if (stat === undefined) {
+      throw new AppError('NOT_FOUND', `back up the configuration ${path}: it does not exist`, {
+        hint: 'Correct the path in the configuration of the agent.',
+      });
+    }
+    if (stat.isSymbolicLink()) io.log('warn', `the configuration path ${path} is a symbolic link: only the link is kept`);
+    total += (await measureTree(path)).bytes;
+  }
+  return total;
+}
+
+async function requireSpool(directory: string, needed: bigint): Promise<void> {
+  const { bavail, bsize } = await statfs(directory, { bigint: true });
+  if (bavail * bsize < needed) {
+    throw new AppError(
+      'NO_SPACE',
+      `dump into ${directory}: ${formatSize(bavail * bsize)} are free there, and the dumps may need ${formatSize(needed)}`,
+      { hint: "Free space there, or put the agent's stateDirectory on a larger partition." },
+    );
+  }
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => JSON.stringify(name)).join(', ');
+}
