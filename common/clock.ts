@@ -38,3 +38,8 @@ export function diskTime(ms: number): string {
 export function rfc3339(ms: number): string {
   return new Date(ms).toISOString().replace(/\.000Z$/, 'Z');
 }
+
+/** For libraries that ask for one. */
+export function dateOf(ms: number): Date {
+  return new Date(ms);
+}
