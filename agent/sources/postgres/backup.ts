@@ -12,7 +12,7 @@ import { configurationPath, databasePaths } from './layout.ts';
 import { directoryName } from './names.ts';
 import { whilePolling } from './poll.ts';
 import { readRoles, rolesScript } from './roles.ts';
-import { openServer } from './server.ts';
+import { LOCK_WAIT_MS, openServer } from './server.ts';
 import type { PostgresServer } from './server.ts';
 import type { PostgresSourceSettings } from './settings.ts';
 import { readSizes } from './sizes.ts';
@@ -20,8 +20,6 @@ import type { DatabaseSizes } from './sizes.ts';
 
 /** How often the growing dump is looked at. */
 const LOOK_MS = 1000;
-/** A table locked by a schema change for longer than this fails the dump with its name, instead of using up the time-out. */
-const LOCK_WAIT_MS = 600_000;
 
 interface ChosenDatabase {
   readonly name: string;

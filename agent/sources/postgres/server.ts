@@ -14,6 +14,8 @@ const EVERY_STATUS = Array.from({ length: 256 }, (_, status) => status);
 const NO_CONNECTION = 2;
 /** Seconds until a server that does not answer counts as down. */
 const CONNECT_TIMEOUT_S = 15;
+/** A table locked by a schema change for longer than this fails what needs it with its name, instead of using up the time-out. */
+export const LOCK_WAIT_MS = 600_000;
 /** Of a tool's own words, enough for the reason and not for the data it stumbled over. */
 const REASON_LENGTH = 600;
 
@@ -75,6 +77,8 @@ export async function openServer(settings: PostgresSourceSettings, signal: Abort
         PGPASSWORD: password,
         PGCONNECT_TIMEOUT: String(CONNECT_TIMEOUT_S),
         PGAPPNAME: 'holdfast',
+        // Not for pg_restore, whose own session settings come from the dump.
+        ...(tool === 'psql' ? { PGOPTIONS: `-c lock_timeout=${LOCK_WAIT_MS}` } : {}),
         PGCLIENTENCODING: 'UTF8',
       },
       ...(input === undefined ? {} : { input }),

@@ -44,7 +44,7 @@ export async function toolVersion(path: string, signal: AbortSignal): Promise<To
     timeoutMs: 30_000,
     signal,
   });
-  const match = /(\d+)(?:\.\d+|devel|beta\d+|rc\d+)?/.exec(stdout);
+  const match = /(\d+)(?:\.\d+)*(?:devel|beta\d+|rc\d+)?/.exec(stdout);
   if (match === null)
     throw new AppError('TOOL', `ask ${path} for its version: it answered ${JSON.stringify(stdout.slice(0, 200))}`);
   return { major: Number(match[1]), text: match[0] };

@@ -1,0 +1,300 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  ODD_NAME,
+  Scratch,
+  backUp,
+  dbServiceSource,
+  dropDatabase,
+  listing,
+  makeConfiguration,
+  makeDatabase,
+  omsSource,
+  restore,
+  restoreRequest,
+} from './fixture.ts';
+import { startServer } from './server.ts';
+import type { TestServer } from './server.ts';
+
+const run = promisify(execFile);
+let server: TestServer;
+const scratch = new Scratch();
+
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(async () => {
+  await server?.stop();
+  await scratch.remove();
+});
+beforeEach(async () => {
+  await makeDatabase(server);
+});
+afterEach(async () => {
+  await dropDatabase(server);
+});
+
+/** A dump knows no alarms: that is what they are compared without. */
+async function withoutAlarms(): Promise<string> {
+  await server.sql('oms', 'DELETE FROM "odd, schema".t_alarm_history');
+  return server.plainDump('oms');
+}
+
+describe('OMS', () => {
+  it('comes back to the letter after its database, its roles and its configuration are destroyed', async () => {
+    const base = await scratch.directory();
+    const conf = join(base, 'etc', 'oms');
+    await makeConfiguration(conf);
+    await writeFile(join(base, 'single.properties'), 'a=b\n', { mode: 0o604 });
+    const source = omsSource(server, { configuration: [conf, join(base, 'single.properties')] });
+    const io = await scratch.io();
+    const backup = await backUp(source, scratch, io);
+    const before = { dump: await withoutAlarms(), roles: await server.rolesDump(), conf: await listing(conf) };
+    expect(io.phases).toContain('dump oms');
+    expect(io.lines.join('\n')).toContain('odd, schema.t_alarm_history');
+
+    await dropDatabase(server);
+    await rm(join(base, 'etc'), { recursive: true });
+    await rm(join(base, 'single.properties'));
+    expect(await server.databases()).toEqual(['postgres']);
+
+    const lines = await restore(source, backup, await scratch.io());
+    expect(await server.plainDump('oms')).toBe(before.dump);
+    expect(await server.rolesDump()).toBe(before.roles);
+    expect(await listing(conf)).toBe(before.conf);
+    expect(await readFile(join(base, 'single.properties'), 'utf8')).toBe('a=b\n');
+    expect(lines.join('\n')).toContain('database oms: 8 tables and 3503 rows as in the backup, owner oms_owner');
+    expect(await readdir(base)).toEqual(['etc', 'single.properties']);
+    expect(await readdir(join(base, 'etc'))).toEqual(['oms']);
+    // The password of a role came back as well.
+    const app = await server.client('oms', 'oms_app', 'app-pass');
+    await app.end();
+  });
+
+  it('keeps alarm tables without their data', async () => {
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await dropDatabase(server);
+    await restore(source, backup, await scratch.io());
+    expect(await server.sql('oms', 'select count(*)::int as n from "odd, schema".t_alarm_history')).toEqual([{ n: 0 }]);
+    expect(await server.sql('oms', 'select count(*)::int as n from only "odd, schema".host')).toEqual([{ n: 3000 }]);
+  });
+
+  it('replaces a changed database and configuration under live connections, keeps existing roles as they are, and leaves nothing behind', async () => {
+    const base = await scratch.directory();
+    const conf = join(base, 'oms');
+    await makeConfiguration(conf);
+    const source = omsSource(server, { configuration: [conf] });
+    const backup = await backUp(source, scratch);
+    const before = { dump: await withoutAlarms(), conf: await listing(conf) };
+
+    await server.sql('oms', 'DROP TABLE "odd, schema".host CASCADE');
+    await server.sql('postgres', `ALTER ROLE oms_app PASSWORD 'changed since'`);
+    await writeFile(join(conf, 'oms.xml'), 'changed');
+    await writeFile(join(conf, 'added'), 'since');
+    const live = await server.client('oms');
+    const plan = await source.planRestore(restoreRequest(backup), await scratch.io());
+    expect(plan.refusals).toEqual([]);
+    expect(plan.overwrites).toEqual(['database oms', conf]);
+    expect(plan.mustBeStopped.join()).toContain('1 sessions');
+    await restore(source, backup, await scratch.io());
+
+    await expect(live.query('select 1')).rejects.toThrow();
+    expect(await server.plainDump('oms')).toBe(before.dump);
+    expect(await listing(conf)).toBe(before.conf);
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
+    expect(await readdir(base)).toEqual(['oms']);
+    const app = await server.client('oms', 'oms_app', 'changed since');
+    await app.end();
+  });
+
+  it('can be restored twice from the same backup', async () => {
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    const before = await withoutAlarms();
+    await restore(source, backup, await scratch.io());
+    await restore(source, backup, await scratch.io());
+    expect(await server.plainDump('oms')).toBe(before);
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
+  });
+
+  it('stops what depends on it before the switch and starts it afterwards', async () => {
+    const diary = join(await scratch.directory(), 'diary');
+    const note = (word: string) => ['/bin/sh', '-c', `echo ${word} >> ${diary}`];
+    const source = omsSource(server, { beforeRestore: note('stopped'), afterRestore: note('started') });
+    const backup = await backUp(source, scratch);
+    await restore(source, backup, await scratch.io());
+    expect(await readFile(diary, 'utf8')).toBe('stopped\nstarted\n');
+  });
+
+  it('rolls back and starts the dependants again when they do not come up on the restored state', async () => {
+    const directory = await scratch.directory();
+    const diary = join(directory, 'diary');
+    // Fails the first time: on the restored state.
+    const start = `echo start >> ${diary}; [ "$(grep -c start ${diary})" -gt 1 ]`;
+    const source = omsSource(server, {
+      beforeRestore: ['/bin/sh', '-c', `echo stop >> ${diary}`],
+      afterRestore: ['/bin/sh', '-c', start],
+    });
+    const backup = await backUp(source, scratch);
+    await server.sql('oms', 'CREATE TABLE public.since (n int)');
+    const before = await server.plainDump('oms');
+    await expect(restore(source, backup, await scratch.io())).rejects.toThrow('start what depends on it');
+    expect(await readFile(diary, 'utf8')).toBe('stop\nstart\nstop\nstart\n');
+    expect(await server.plainDump('oms')).toBe(before);
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
+  });
+
+  it('goes under another name without touching the original or its configuration', async () => {
+    const conf = join(await scratch.directory(), 'oms');
+    await makeConfiguration(conf);
+    const source = omsSource(server, { configuration: [conf] });
+    const backup = await backUp(source, scratch);
+    await server.sql('oms', 'CREATE TABLE public.since (n int)');
+    await writeFile(join(conf, 'oms.xml'), 'changed');
+    const original = { dump: await server.plainDump('oms'), conf: await listing(conf) };
+    const options = { renameDatabases: { oms: 'oms drill' } };
+    const plan = await source.planRestore(restoreRequest(backup, options), await scratch.io());
+    expect(plan).toMatchObject({ overwrites: [], mustBeStopped: [], refusals: [] });
+    expect(plan.warnings.join()).toContain('configuration files are not restored');
+
+    await restore(source, backup, await scratch.io(), options);
+    expect(await server.sql('oms drill', 'select count(*)::int as n from only "odd, schema".host')).toEqual([{ n: 3000 }]);
+    expect(await server.plainDump('oms')).toBe(original.dump);
+    expect(await listing(conf)).toBe(original.conf);
+
+    const again = await source.planRestore(restoreRequest(backup, options), await scratch.io());
+    expect(again.refusals.join()).toContain('a database oms drill exists already');
+    await server.sql('postgres', 'DROP DATABASE "oms drill"');
+  });
+
+  it('goes into a directory: configuration as files, the database as a dump that pg_restore reads', async () => {
+    const conf = join(await scratch.directory(), 'oms');
+    await makeConfiguration(conf);
+    const source = omsSource(server, { configuration: [conf] });
+    const backup = await backUp(source, scratch);
+    const original = { dump: await server.plainDump('oms'), conf: await listing(conf) };
+    const directory = join(await scratch.directory(), 'deep', 'inside');
+    await restore(source, backup, await scratch.io(), { directory });
+    expect(await listing(`${directory}/configuration${conf}`)).toBe(original.conf);
+    const { stdout } = await run(join(server.tools, 'pg_restore'), ['--list', join(directory, 'database', 'oms', 'dump')]);
+    expect(stdout).toContain('TABLE DATA odd, schema host oms_owner');
+    expect(await server.plainDump('oms')).toBe(original.dump);
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
+
+    await expect(restore(source, backup, await scratch.io(), { directory })).rejects.toThrow('is not empty');
+  });
+
+  it('refuses names and places that would do harm, before anything changes', async () => {
+    const conf = join(await scratch.directory(), 'oms');
+    await makeConfiguration(conf);
+    const backup = await backUp(omsSource(server, { configuration: [conf] }), scratch);
+    const elsewhere = omsSource(server, {}, { name: 'oms2' });
+    const refusals = async (source: typeof elsewhere, options: Parameters<typeof restoreRequest>[1]) =>
+      (await source.planRestore(restoreRequest(backup, options), await scratch.io())).refusals.join('; ');
+    const source = omsSource(server, { configuration: [conf] });
+    expect(await refusals(elsewhere, {})).toMatch(/the database oms is not configured.*the path .* is not configured/);
+    expect(await refusals(source, { renameDatabases: { oms: 'x'.repeat(64) } })).toContain('longer than 63 bytes');
+    expect(await refusals(source, { renameDatabases: { oms: 'template1' } })).toContain("PostgreSQL's own");
+    expect(await refusals(source, { renameDatabases: { oms: 'a\nb' } })).toContain('control character');
+    expect(await refusals(source, { renameDatabases: { hive: 'a' } })).toContain('holds no database "hive"');
+    expect(await refusals(source, { directory: `${conf}/below` })).toContain('lies in, the original path');
+    expect(await refusals(source, { directory: 'relative' })).toContain('not an absolute path');
+    expect(await refusals(source, { contentBytes: 10n ** 18n })).toContain('are needed');
+    await expect(elsewhere.prepareRestore(restoreRequest(backup), await scratch.io())).rejects.toMatchObject({ code: 'REFUSED' });
+    await server.sql('oms', 'BEGIN', 'CREATE TABLE public.tx (n int)', `PREPARE TRANSACTION 'held'`);
+    expect(await refusals(source, {})).toContain('1 prepared transactions');
+    await server.sql('oms', `ROLLBACK PREPARED 'held'`);
+  });
+});
+
+describe('DBService', () => {
+  it('brings several databases back, one of them with quotes and blanks in its name', async () => {
+    await makeDatabase(server, ODD_NAME, 'odd');
+    try {
+      const source = dbServiceSource(server, ['oms', ODD_NAME]);
+      const backup = await backUp(source, scratch);
+      const before = [await server.plainDump('oms'), await server.plainDump(ODD_NAME)];
+      await dropDatabase(server);
+      await dropDatabase(server, ODD_NAME, 'odd');
+      await restore(source, backup, await scratch.io());
+      expect([await server.plainDump('oms'), await server.plainDump(ODD_NAME)]).toEqual(before);
+    } finally {
+      await dropDatabase(server, ODD_NAME, 'odd');
+    }
+  });
+
+  it('replaces an existing database with an odd name', async () => {
+    await makeDatabase(server, ODD_NAME, 'odd');
+    try {
+      const source = dbServiceSource(server, ['oms', ODD_NAME]);
+      const backup = await backUp(source, scratch, undefined, [ODD_NAME]);
+      const before = await server.plainDump(ODD_NAME);
+      await server.sql(ODD_NAME, 'DROP SCHEMA "odd, schema" CASCADE');
+      await restore(source, backup, await scratch.io());
+      expect(await server.plainDump(ODD_NAME)).toBe(before);
+      expect(await server.databases()).toEqual(['oms', 'postgres', ODD_NAME]);
+    } finally {
+      await dropDatabase(server, ODD_NAME, 'odd');
+    }
+  });
+
+  it('restores only the databases that are named when some get another name', async () => {
+    await makeDatabase(server, 'hue', 'hue');
+    try {
+      const source = dbServiceSource(server, ['oms', 'hue']);
+      const backup = await backUp(source, scratch);
+      await server.sql('hue', 'CREATE TABLE public.since (n int)');
+      await restore(source, backup, await scratch.io(), { renameDatabases: { oms: 'oms_drill' } });
+      expect(await server.databases()).toEqual(['hue', 'oms', 'oms_drill', 'postgres']);
+      expect(await server.sql('hue', `select to_regclass('public.since')::text as t`)).toEqual([{ t: 'since' }]);
+      await server.sql('postgres', 'DROP DATABASE oms_drill');
+    } finally {
+      await dropDatabase(server, 'hue', 'hue');
+    }
+  });
+
+  it('restores a database whose name is as long as names can be', async () => {
+    const name = `${'n'.repeat(61)}ü`;
+    await server.sql('postgres', `CREATE DATABASE "${name}"`);
+    try {
+      await server.sql(name, 'CREATE TABLE t AS SELECT 1 AS n', 'DROP SCHEMA IF EXISTS nothing');
+      const source = dbServiceSource(server, [name]);
+      const backup = await backUp(source, scratch);
+      await server.sql(name, 'DROP TABLE t');
+      await restore(source, backup, await scratch.io());
+      expect(await server.sql(name, 'select n from t')).toEqual([{ n: 1 }]);
+      expect(await server.databases()).toEqual([name, 'oms', 'postgres']);
+    } finally {
+      await server.sql('postgres', `DROP DATABASE IF EXISTS "${name}"`);
+    }
+  });
+
+  it('restores a database that has no schema public', async () => {
+    await server.sql('postgres', 'CREATE DATABASE bare');
+    await server.sql('bare', 'DROP SCHEMA public', 'CREATE SCHEMA s', 'CREATE TABLE s.t (n int)');
+    try {
+      const source = dbServiceSource(server, ['bare']);
+      const backup = await backUp(source, scratch);
+      const before = await server.plainDump('bare');
+      await restore(source, backup, await scratch.io());
+      expect(await server.plainDump('bare')).toBe(before);
+    } finally {
+      await server.sql('postgres', 'DROP DATABASE bare');
+    }
+  });
+
+  it('shows in its spool only what its owner may read', async () => {
+    const io = await scratch.io();
+    await using prepared = await dbServiceSource(server, ['oms']).prepareBackup({ databases: [] }, io);
+    await prepared.backup();
+    const base = join(io.workDirectory, 'dbservice', 'database', 'oms');
+    const { stdout } = await run('stat', ['-c', '%a %n', base, join(base, 'roles.sql'), join(base, 'roles.json')]);
+    expect(stdout.split('\n').filter((line) => line !== '' && !/^[67]00 /.test(line))).toEqual([]);
+    await mkdir(join(base, 'probe'));
+    expect(await readFile(join(base, 'roles.sql'), 'utf8')).toContain('GRANT "oms_rw" TO "oms_app"');
+  });
+});

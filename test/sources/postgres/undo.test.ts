@@ -1,0 +1,248 @@
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openServer } from '../../../agent/sources/postgres/server.ts';
+import { decodeUndo, switchSteps } from '../../../agent/sources/postgres/restore.ts';
+import type { Source, UndoRecord } from '../../../agent/sources/source.ts';
+import {
+  Scratch,
+  backUp,
+  dropDatabase,
+  listing,
+  makeConfiguration,
+  makeDatabase,
+  omsSource,
+  restore,
+  restoreRequest,
+} from './fixture.ts';
+import type { Backup } from './fixture.ts';
+import { startServer } from './server.ts';
+import type { TestServer } from './server.ts';
+
+let server: TestServer;
+const scratch = new Scratch();
+/** Close, rename away, rename to; then the two renames of the configuration. */
+const STEPS = 5;
+const STEPS_WITHOUT_OLD = 2;
+
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(async () => {
+  await server?.stop();
+  await scratch.remove();
+});
+beforeEach(async () => {
+  await makeDatabase(server);
+});
+afterEach(async () => {
+  await dropDatabase(server);
+});
+
+async function connect(): ReturnType<typeof openServer> {
+  return openServer(
+    {
+      connection: {
+        host: '127.0.0.1',
+        port: server.port,
+        user: 'postgres',
+        passwordFile: server.passwordFile,
+        maintenanceDatabase: 'postgres',
+      },
+      databases: ['oms'],
+      excludeDataOf: [],
+      configuration: [],
+      jobs: 1,
+      timeoutMs: 60_000,
+      toolsDirectory: undefined,
+      beforeRestore: [],
+      afterRestore: [],
+    },
+    new AbortController().signal,
+  );
+}
+
+/** An agent that dies after `steps` steps of the switch: what it saved is all that is left of it. */
+async function dieAfter(steps: number, source: Source, backup: Backup): Promise<UndoRecord> {
+  const restoring = await source.prepareRestore(restoreRequest(backup), await scratch.io());
+  await restoring.stage(backup.unpacked);
+  let saved: UndoRecord = {};
+  const death = new Error('dead');
+  await expect(
+    restoring.switchOver((undo) => {
+      saved = undo;
+      return Promise.reject(death);
+    }),
+  ).rejects.toBe(death);
+  const all = switchSteps(decodeUndo(saved), await connect());
+  for (const step of all.slice(0, steps)) await step();
+  return JSON.parse(JSON.stringify(saved)) as UndoRecord;
+}
+
+describe('after a death in the switch the old state comes back', () => {
+  it.each(Array.from({ length: STEPS + 1 }, (_, steps) => steps))('cut off after step %i', async (steps) => {
+    const base = await scratch.directory();
+    const conf = join(base, 'oms');
+    await makeConfiguration(conf);
+    const source = omsSource(server, { configuration: [conf] });
+    const backup = await backUp(source, scratch);
+    await server.sql('oms', 'CREATE TABLE public.since (n int)');
+    await writeFile(join(conf, 'added'), 'since');
+    const before = { dump: await server.plainDump('oms'), conf: await listing(conf) };
+    const undo = await dieAfter(steps, source, backup);
+    expect(switchSteps(decodeUndo(undo), await connect())).toHaveLength(STEPS);
+
+    await source.undoRestore(undo, await scratch.io());
+    const expectOld = async () => {
+      expect(await server.plainDump('oms')).toBe(before.dump);
+      expect(await listing(conf)).toBe(before.conf);
+      expect(await server.databases()).toEqual(['oms', 'postgres']);
+      expect(await readdir(base)).toEqual(['oms']);
+    };
+    await expectOld();
+    await source.undoRestore(undo, await scratch.io());
+    await expectOld();
+    // And what was put back can be restored over.
+    await restore(source, backup, await scratch.io());
+    expect(await server.sql('oms', `select to_regclass('public.since') as t`)).toEqual([{ t: null }]);
+  });
+
+  it.each(Array.from({ length: STEPS_WITHOUT_OLD + 1 }, (_, steps) => steps))(
+    'cut off after step %i, when there was none before',
+    async (steps) => {
+      const base = await scratch.directory();
+      const conf = join(base, 'etc', 'oms');
+      await makeConfiguration(conf);
+      const source = omsSource(server, { configuration: [conf] });
+      const backup = await backUp(source, scratch);
+      await dropDatabase(server);
+      await rm(join(base, 'etc'), { recursive: true });
+      const roles = await server.rolesDump();
+      const undo = await dieAfter(steps, source, backup);
+      expect(switchSteps(decodeUndo(undo), await connect())).toHaveLength(STEPS_WITHOUT_OLD);
+      for (const time of ['first', 'second']) {
+        await source.undoRestore(undo, await scratch.io());
+        expect(await server.databases(), time).toEqual(['postgres']);
+        expect(await readdir(base), time).toEqual([]);
+        expect(await server.rolesDump(), time).toBe(roles);
+      }
+    },
+  );
+
+  it('although clients have connected to the new one', async () => {
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await server.sql('oms', 'CREATE TABLE public.since (n int)');
+    const undo = await dieAfter(3, source, backup);
+    const live = await server.client('oms');
+    await source.undoRestore(undo, await scratch.io());
+    await expect(live.query('select 1')).rejects.toThrow();
+    expect(await server.sql('oms', `select to_regclass('public.since')::text as t`)).toEqual([{ t: 'since' }]);
+  });
+
+  it('with dependants stopped first and started afterwards', async () => {
+    const diary = join(await scratch.directory(), 'diary');
+    const note = (word: string) => ['/bin/sh', '-c', `echo ${word} >> ${diary}`];
+    const source = omsSource(server, { beforeRestore: note('stop'), afterRestore: note('start') });
+    const undo = await dieAfter(2, source, await backUp(source, scratch));
+    const io = await scratch.io();
+    await source.undoRestore(undo, io);
+    expect(io.lines.filter((line) => line.includes('depends on it')).map((line) => line.split(' ').at(-3))).toEqual([
+      'stop',
+      'start',
+    ]);
+  });
+});
+
+describe('what cannot be put back is said, and nothing more is lost', () => {
+  it('when another database took the name', async () => {
+    const source = omsSource(server);
+    const undo = await dieAfter(2, source, await backUp(source, scratch));
+    await server.sql('postgres', 'CREATE DATABASE oms');
+    const old = decodeUndo(undo).databases[0]?.old?.name ?? '';
+    await expect(source.undoRestore(undo, await scratch.io())).rejects.toMatchObject({ code: 'UNKNOWN_STATE' });
+    expect(await server.databases()).toContain(old);
+    // Once the way is free it works.
+    await server.sql('postgres', 'DROP DATABASE oms');
+    await source.undoRestore(undo, await scratch.io());
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
+  });
+
+  it('when something else took the place of a configuration path', async () => {
+    const base = await scratch.directory();
+    const conf = join(base, 'oms');
+    await makeConfiguration(conf);
+    const source = omsSource(server, { configuration: [conf] });
+    const undo = await dieAfter(4, source, await backUp(source, scratch));
+    await mkdir(conf);
+    await expect(source.undoRestore(undo, await scratch.io())).rejects.toMatchObject({ code: 'UNKNOWN_STATE' });
+    expect((await readdir(base)).some((name) => name.startsWith('oms.holdfast-old-'))).toBe(true);
+    // The database is back all the same.
+    expect(await server.databases()).toContain('oms');
+  });
+
+  it('when the record cannot be read', async () => {
+    await expect(omsSource(server).undoRestore({ staged: '{' }, await scratch.io())).rejects.toMatchObject({ code: 'DAMAGED' });
+  });
+});
+
+describe('a restore that fails or is stopped after the switch began', () => {
+  it('rolls back although the run was stopped', async () => {
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await server.sql('oms', 'CREATE TABLE public.since (n int)');
+    const before = await server.plainDump('oms');
+    const io = await scratch.io();
+    const stopped = restore(source, backup, io, {}, () => {
+      io.stop.abort();
+      return Promise.resolve();
+    });
+    await expect(stopped).rejects.toThrow();
+    expect(await server.plainDump('oms')).toBe(before);
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
+  });
+
+  it('rolls back when the configuration cannot be switched after the database was', async () => {
+    const base = await scratch.directory();
+    const conf = join(base, 'oms');
+    await makeConfiguration(conf);
+    const source = omsSource(server, { configuration: [conf] });
+    const backup = await backUp(source, scratch);
+    await server.sql('oms', 'CREATE TABLE public.since (n int)');
+    const before = { dump: await server.plainDump('oms'), conf: await listing(conf) };
+    const broken = restore(source, backup, await scratch.io(), {}, async () => {
+      for (const name of await readdir(base)) if (name.includes('holdfast-new')) await rm(join(base, name), { recursive: true });
+    });
+    await expect(broken).rejects.toThrow('ENOENT');
+    expect(await server.plainDump('oms')).toBe(before.dump);
+    expect(await listing(conf)).toBe(before.conf);
+    expect(await readdir(base)).toEqual(['oms']);
+  });
+
+  it('touches nothing when how to undo it cannot be saved', async () => {
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    const live = await server.client('oms');
+    const failing = restore(source, backup, await scratch.io(), {}, () => Promise.reject(new Error('disk full')));
+    await expect(failing).rejects.toThrow('disk full');
+    expect((await live.query('select 1 as n')).rows).toEqual([{ n: 1 }]);
+    await live.end();
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
+  });
+
+  it('clears what an earlier restore that died left', async () => {
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await server.sql(
+      'postgres',
+      'CREATE DATABASE oms_holdfast_new_20200101000000',
+      'CREATE DATABASE oms_holdfast_old_20200101000000',
+    );
+    const plan = await source.planRestore(restoreRequest(backup), await scratch.io());
+    expect(plan.warnings.join()).toContain('oms_holdfast_old_20200101000000');
+    await restore(source, backup, await scratch.io());
+    // The old one may be the only copy of something: it stays.
+    expect(await server.databases()).toEqual(['oms', 'oms_holdfast_old_20200101000000', 'postgres']);
+    await server.sql('postgres', 'DROP DATABASE oms_holdfast_old_20200101000000');
+  });
+});
