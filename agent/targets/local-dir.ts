@@ -1,0 +1,116 @@
+/**
+ * LocalDir: one stream of bytes to the vaults of the active and the standby management node at once, at the pace of the slower. The
+ * active must succeed. A standby that fails or hangs is dropped and reported; it neither stops nor spoils the active's copy.
+ */
+import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
+import type { Readable } from 'node:stream';
+import { AppError, toAppError } from '#common/errors.ts';
+import type { Stored, Target } from './target.ts';
+
+export interface LocalDirVault {
+  readonly node: string;
+  readonly target: Target;
+  readonly active: boolean;
+}
+
+export interface PutAllResult {
+  /** As the active vault has it. */
+  readonly stored: Stored;
+  readonly results: readonly { readonly node: string; readonly failed?: AppError }[];
+}
+
+export interface LocalDirOptions {
+  /** How long the standby may hold up the active before it is dropped. */
+  readonly standbyStallMs?: number;
+}
+
+/** Bytes that one vault may lag behind the other. */
+const LAG = 8 * 1024 * 1024;
+const STANDBY_STALL_MS = 60_000;
+
+interface Branch {
+  readonly vault: LocalDirVault;
+  readonly pipe: PassThrough;
+  readonly stop: AbortController;
+  /** Never rejects. */
+  readonly done: Promise<Stored | AppError>;
+  failed: AppError | undefined;
+}
+
+export function openLocalDir(vaults: readonly LocalDirVault[], options: LocalDirOptions = {}) {
+  return {
+    /** @throws AppError of the active vault, or of the source of the bytes. */
+    async putAll(key: string, bytes: Readable, signal: AbortSignal): Promise<PutAllResult> {
+      const branches = vaults.map((vault) => begin(vault, key, signal));
+      const active = branches.find(({ vault }) => vault.active);
+      if (active === undefined) throw new AppError('BUG', `store ${key}: no vault is the active one`);
+      try {
+        await feed(bytes, branches, active, options.standbyStallMs ?? STANDBY_STALL_MS);
+      } catch (error) {
+        bytes.destroy();
+        const failure = active.failed ?? toAppError(error, `store ${key}`);
+        for (const { pipe } of branches) pipe.destroy(failure);
+        await Promise.all(branches.map(({ done }) => done));
+        throw failure;
+      }
+      for (const branch of branches) if (branch.failed === undefined) branch.pipe.end();
+      const stored = await active.done;
+      if (stored instanceof AppError) {
+        for (const branch of branches) branch.stop.abort(stored);
+        await Promise.all(branches.map(({ done }) => done));
+        throw stored;
+      }
+      return { stored, results: await Promise.all(branches.map((branch) => resultOf(branch, stored))) };
+    },
+  };
+}
+
+function begin(vault: LocalDirVault, key: string, signal: AbortSignal): Branch {
+  const pipe = new PassThrough({ highWaterMark: LAG });
+  const stop = new AbortController();
+  const done = vault.target.put(key, pipe, AbortSignal.any([signal, stop.signal])).catch((error: unknown) => {
+    branch.failed ??= toAppError(error, `store ${key} in ${vault.target.name}`);
+    pipe.destroy();
+    return branch.failed;
+  });
+  const branch: Branch = { vault, pipe, stop, done, failed: undefined };
+  // What ends a pipe is told by `done`.
+  pipe.on('error', () => undefined);
+  return branch;
+}
+
+async function feed(bytes: Readable, branches: readonly Branch[], active: Branch, stallMs: number): Promise<void> {
+  for await (const chunk of bytes) {
+    if (active.failed !== undefined) throw active.failed;
+    await Promise.all(branches.map((branch) => write(branch, chunk as Buffer, branch === active ? undefined : stallMs)));
+  }
+  if (active.failed !== undefined) throw active.failed;
+}
+
+async function write(branch: Branch, chunk: Buffer, stallMs: number | undefined): Promise<void> {
+  const { pipe, done, stop, vault } = branch;
+  if (branch.failed !== undefined || pipe.destroyed || pipe.write(chunk)) return;
+  const waiting = new AbortController();
+  const limit = stallMs === undefined ? waiting.signal : AbortSignal.any([waiting.signal, AbortSignal.timeout(stallMs)]);
+  try {
+    await Promise.race([once(pipe, 'drain', { signal: limit }), done]);
+  } catch (error) {
+    if (!limit.aborted) throw error;
+    const stalled = new AppError('TIMEOUT', `${vault.target.name} took no bytes for ${(stallMs ?? 0) / 1000} s and is left out`);
+    stop.abort(stalled);
+    pipe.destroy();
+  } finally {
+    waiting.abort();
+  }
+}
+
+async function resultOf(branch: Branch, active: Stored): Promise<{ node: string; failed?: AppError }> {
+  const { node } = branch.vault;
+  const stored = await branch.done;
+  if (stored instanceof AppError) return { node, failed: stored };
+  if (stored.sha256 !== active.sha256) {
+    return { node, failed: new AppError('DAMAGED', `${branch.vault.target.name} wrote something else than the active vault`) };
+  }
+  return { node };
+}

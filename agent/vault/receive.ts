@@ -1,0 +1,105 @@
+/** Takes in one file: written as it comes, hashed, held to the limits, and visible only when the sender's size and SHA-256 agree. */
+import { createHash } from 'node:crypto';
+import type { ServerHttp2Stream } from 'node:http2';
+import { Writable } from 'node:stream';
+import { callbackify } from 'node:util';
+import { finished } from 'node:stream/promises';
+import { AppError } from '#common/errors.ts';
+import type { Stored } from '../targets/target.ts';
+import { HEADERS } from './protocol.ts';
+import type { SpaceKeeper } from './space.ts';
+import type { FileInMaking, Storage } from './storage.ts';
+
+/** Bytes gathered while a write is under way, so that a 16 KiB frame does not cost a system call each. */
+const GATHERED = 4 * 1024 * 1024;
+
+export type Trailers = Promise<Record<string, unknown> | undefined>;
+
+export async function receiveFile(
+  key: string,
+  stream: ServerHttp2Stream,
+  trailers: Trailers,
+  storage: Storage,
+  space: SpaceKeeper,
+): Promise<Stored> {
+  const doing = `store ${key}`;
+  await space.requireRoom(doing);
+  const making = await storage.begin();
+  const written = { bytes: 0n, hash: createHash('sha256') };
+  try {
+    await pour(stream, writeTo(making, written, space, doing), doing);
+    const stored: Stored = { key, size: written.bytes, sha256: written.hash.digest('hex') };
+    requireAsSent(stored, await trailers);
+    space.giveBack(await making.publish(key));
+    return stored;
+  } catch (error) {
+    space.giveBack(written.bytes);
+    await making.discard();
+    throw error;
+  }
+}
+
+function writeTo(
+  making: FileInMaking,
+  written: { bytes: bigint; hash: ReturnType<typeof createHash> },
+  space: SpaceKeeper,
+  doing: string,
+): Writable {
+  const write = async (chunks: Buffer[]) => {
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    written.bytes += BigInt(bytes);
+    await space.take(bytes, doing);
+    const writing = making.file.writev(chunks);
+    // Hashing overlaps with the write, which another thread does.
+    for (const chunk of chunks) written.hash.update(chunk);
+    if ((await writing).bytesWritten !== bytes) throw new AppError('NO_SPACE', `${doing}: the partition took only a part of it`);
+  };
+  return new Writable({
+    highWaterMark: GATHERED,
+    write: (chunk: Buffer, _encoding, done) => callWhenSettled(write([chunk]), done),
+    writev: (chunks, done) => callWhenSettled(write(chunks.map(({ chunk }) => chunk as Buffer)), done),
+  });
+}
+
+const callWhenSettled = callbackify((work: Promise<void>) => work);
+
+/** Not `pipeline`, which would destroy the stream on a full disk, and with it the way to say so. */
+async function pour(stream: ServerHttp2Stream, into: Writable, doing: string): Promise<void> {
+  const gone = new AppError('DAMAGED', `${doing}: the sender went away`, brokenOff);
+  // Its 'close' may have come before anybody listened.
+  if (stream.destroyed) throw gone;
+  stream.once('close', () => {
+    if (!stream.readableEnded) into.destroy(gone);
+  });
+  stream.pipe(into);
+  await finished(into);
+}
+
+/**
+ * To be called as soon as the stream is there: the trailers of a small file come before anybody reads. Resolves with nothing when
+ * the stream ends without: an end alone proves nothing.
+ */
+export function trailersOf(stream: ServerHttp2Stream): Trailers {
+  return new Promise((resolve) => {
+    stream.once('trailers', (trailers) => resolve(trailers));
+    stream.once('close', () => resolve(undefined));
+    stream.once('end', () => {
+      // Trailers come with the end or not at all; the peer still waits for our answer, so the stream stays open.
+      setImmediate(() => resolve(undefined));
+    });
+  });
+}
+
+function requireAsSent(stored: Stored, trailers: Record<string, unknown> | undefined): void {
+  if (trailers === undefined)
+    throw new AppError('DAMAGED', `store ${stored.key}: it broke off after ${stored.size} bytes`, brokenOff);
+  if (trailers[HEADERS.size] !== String(stored.size) || trailers[HEADERS.sha256] !== stored.sha256) {
+    throw new AppError(
+      'DAMAGED',
+      `store ${stored.key}: ${stored.size} bytes arrived, ${String(trailers[HEADERS.size])} were sent, or their SHA-256 differs`,
+      brokenOff,
+    );
+  }
+}
+
+const brokenOff = { hint: 'Nothing was kept of it. Check the line between the nodes and run the task again.' };
