@@ -91,7 +91,7 @@ export async function preparePostgresBackup(
       into,
     ];
     const look = async () => io.progress(phase, (await measureTree(into)).bytes, expected);
-    await whilePolling(server.run('pg_dump', `dump the database ${name}`, args, name), LOOK_MS, clock, look);
+    await whilePolling(server.run('pg_dump', `dump the database ${name}`, args, name), { everyMs: LOOK_MS, clock, io }, look);
     const { bytes } = await measureTree(into);
     io.progress(phase, bytes, bytes);
     io.log('info', `dumped the database ${name}: ${formatSize(bytes)}`);

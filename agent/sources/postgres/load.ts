@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Clock } from '#common/clock.ts';
 import { AppError, toAppError } from '#common/errors.ts';
 import type { SourceIo } from '../source.ts';
-import { applyProperties, createDatabase, keptDatabaseSchema } from './database.ts';
+import { applyProperties, keptDatabaseSchema } from './database.ts';
 import type { KeptDatabase } from './database.ts';
 import { countDumpLargeObjects, countDumpRows } from './dump-rows.ts';
 import type { databasePaths } from './layout.ts';
@@ -20,6 +20,9 @@ import type { Toc } from './toc.ts';
 const LOOK_MS = 5000;
 /** Tables counted by one query. */
 const COUNT_TOGETHER = 200;
+
+/** What stands for a name that is not UTF-8, in the dump of a database of another encoding. */
+const UNREADABLE = '\uFFFD';
 
 type Paths = ReturnType<typeof databasePaths>;
 
@@ -49,7 +52,7 @@ async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
   }
 }
 
-/** @throws AppError DAMAGED when what arrived is not what the dump holds; TOOL, TIMEOUT, UNAVAILABLE. */
+/** Into the empty database `name`. @throws AppError DAMAGED when what arrived is not what the dump holds; TOOL, TIMEOUT, UNAVAILABLE. */
 export async function loadDatabase(
   server: PostgresServer,
   of: {
@@ -65,7 +68,6 @@ export async function loadDatabase(
   const { properties } = of.kept;
   const restoring = `restore the database ${properties.name}`;
   const maintenance = server.maintenanceDatabase;
-  await server.execute(maintenance, `${restoring}: create ${of.name}`, [createDatabase(properties, of.name, server.major)]);
   if (!properties.hasPublicSchema) await server.execute(of.name, restoring, ['DROP SCHEMA public']);
 
   const args = ['-Fd', `-j${of.jobs}`, '--exit-on-error', '--no-password', ...(await tablespaceArgs(server, properties, io))];
@@ -75,7 +77,11 @@ export async function loadDatabase(
     const bytes = await server.query(maintenance, restoring, size, z.string().transform(BigInt));
     io.progress(phase, bytes, of.expectedBytes);
   };
-  await whilePolling(server.run('pg_restore', restoring, [...args, of.paths.dump], of.name), LOOK_MS, clock, look);
+  await whilePolling(
+    server.run('pg_restore', restoring, [...args, of.paths.dump], of.name),
+    { everyMs: LOOK_MS, clock, io },
+    look,
+  );
 
   const loaded = await requireAsDumped(server, of.paths.dump, of.name, properties.name, io);
   await server.execute(of.name, `${restoring}: analyze it`, ['ANALYZE']);
@@ -115,10 +121,13 @@ async function requireAsDumped(
   for (const { file, label } of toc.tableData) {
     const found = names.filter((table) => table.label === label);
     const [table] = found;
-    if (table === undefined) throw new AppError('DAMAGED', `${doing}: the table ${label} was not restored`);
-    if (table.ofExtension) continue;
-    if (found.length > 1) io.log('warn', `${doing}: the rows of ${label} were not counted, its name is ambiguous`);
-    else comparable.push({ name: table.name, rows: expected.get(file) ?? 0n });
+    if (found.length > 1 || (table === undefined && label.includes(UNREADABLE))) {
+      io.log('warn', `${doing}: the rows of ${label} were not counted, its name cannot be told from the dump`);
+    } else if (table === undefined) {
+      throw new AppError('DAMAGED', `${doing}: the table ${label} was not restored`);
+    } else if (!table.ofExtension) {
+      comparable.push({ name: table.name, rows: expected.get(file) ?? 0n });
+    }
   }
   for (let at = 0; at < comparable.length; at += COUNT_TOGETHER) {
     io.signal.throwIfAborted();

@@ -25,8 +25,15 @@ interface Findings {
   readonly mustBeStopped: string[];
   readonly refusals: string[];
   readonly warnings: string[];
-  /** Free bytes of every file system that is written to. */
-  readonly free: bigint[];
+  /** Every file system that is written to, by device. */
+  readonly space: Map<bigint, Space>;
+}
+
+interface Space {
+  /** A path on it, for messages. */
+  readonly at: string;
+  readonly freeBytes: bigint;
+  neededBytes: bigint;
 }
 
 export async function planPostgresRestore(
@@ -43,23 +50,29 @@ export async function planPostgresRestore(
     mustBeStopped: [],
     refusals: [...selection.refusals],
     warnings: [...selection.warnings],
-    free: [await freeAt(io.workDirectory)],
+    space: new Map(),
   };
+  await need(found, io.workDirectory, request.contentBytes);
   if (selection.databases.length > 0) await lookAtServer(facts, selection, settings, io, found);
   for (const { to } of selection.placements) await lookAtPath(to, found);
+  await lookAtPlacementSpace(facts, selection, found);
   await lookAtDirectory(request.directory, found);
   addHooks(selection, settings, found);
 
-  const neededBytes =
-    selection.databases.reduce((sum, { kept }) => sum + kept.bytes, 0n) +
-    (selection.placements.length > 0 ? facts.configurationBytes : 0n) +
-    request.contentBytes;
-  const freeBytes = found.free.reduce((least, free) => (free < least ? free : least));
-  if (neededBytes > freeBytes) {
-    found.refusals.push(`${formatSize(neededBytes)} are needed, and ${formatSize(freeBytes)} are free`);
-  }
+  const { neededBytes, freeBytes } = judgeSpace(found);
   const { steps, overwrites, mustBeStopped, refusals, warnings } = found;
   return { steps, overwrites, mustBeStopped, refusals, warnings, neededBytes, freeBytes };
+}
+
+/** The figures of the file system that is tightest. */
+function judgeSpace(found: Findings): Pick<RestorePlan, 'neededBytes' | 'freeBytes'> {
+  const spaces = [...found.space.values()].toSorted((a, b) =>
+    a.freeBytes - a.neededBytes < b.freeBytes - b.neededBytes ? -1 : 1,
+  );
+  for (const { at, neededBytes, freeBytes } of spaces.filter((space) => space.neededBytes > space.freeBytes)) {
+    found.refusals.push(`${formatSize(neededBytes)} are needed where ${at} lies, and ${formatSize(freeBytes)} are free`);
+  }
+  return { neededBytes: spaces[0]?.neededBytes ?? 0n, freeBytes: spaces[0]?.freeBytes ?? 0n };
 }
 
 async function lookAtServer(
@@ -72,8 +85,9 @@ async function lookAtServer(
   try {
     const server = await openServer(settings, io.signal);
     found.refusals.push(...(await serverFaults(server, facts)));
-    const free = await freeOfDataDirectory(server, settings);
-    if (free !== undefined) found.free.push(free);
+    const data = await dataDirectory(server, settings);
+    const bytes = selection.databases.reduce((sum, { kept }) => sum + kept.bytes, 0n);
+    if (data !== undefined) await need(found, data, bytes);
     const missing = await missingRoles(server, selection.databases);
     if (missing.length > 0) found.steps.push(`create the missing roles ${missing.join(', ')}`);
     for (const target of selection.databases) await lookAtDatabase(server, target, settings, found);
@@ -164,7 +178,6 @@ async function missingRoles(server: PostgresServer, targets: readonly DatabaseTa
 async function lookAtPath(path: string, found: Findings): Promise<void> {
   const stat = await statOrMissing(path);
   const parent = await nearestExisting(dirname(path));
-  found.free.push(await freeAt(parent));
   found.steps.push(stat === undefined ? `write ${path}` : `replace ${path}`);
   if (stat !== undefined) {
     found.overwrites.push(path);
@@ -192,19 +205,35 @@ function addHooks(selection: Selection, settings: PostgresSourceSettings, found:
   found.steps.push(...settings.afterRestore.map((command) => `after the switch, ${shown(command)}`));
 }
 
-async function freeAt(path: string): Promise<bigint> {
-  const { bavail, bsize } = await statfs(path, { bigint: true });
-  return bavail * bsize;
+/** A staged copy lies beside each place. How the bytes spread over several file systems is not known, so each must hold all. */
+async function lookAtPlacementSpace(facts: PostgresFacts, selection: Selection, found: Findings): Promise<void> {
+  const loaded = new Set(selection.databases.map(({ kept }) => kept.name));
+  const asDumps = facts.databases.filter(({ name }) => !loaded.has(name)).reduce((sum, { bytes }) => sum + bytes, 0n);
+  const parents = new Map<bigint | undefined, string>();
+  for (const { to } of selection.placements) {
+    const parent = await nearestExisting(dirname(to));
+    parents.set((await statOrMissing(parent))?.dev, parent);
+  }
+  const dumps = selection.placements.some(({ from }) => from.includes('/database/')) ? asDumps : 0n;
+  for (const parent of parents.values()) await need(found, parent, facts.configurationBytes + dumps);
+}
+
+async function need(found: Findings, at: string, bytes: bigint): Promise<void> {
+  const device = (await statOrMissing(at))?.dev ?? 0n;
+  const { bavail, bsize } = await statfs(at, { bigint: true });
+  const space = found.space.get(device) ?? { at, freeBytes: bavail * bsize, neededBytes: 0n };
+  space.neededBytes += bytes;
+  found.space.set(device, space);
 }
 
 /** Known only where the server runs on this node. */
-async function freeOfDataDirectory(server: PostgresServer, settings: PostgresSourceSettings): Promise<bigint | undefined> {
+async function dataDirectory(server: PostgresServer, settings: PostgresSourceSettings): Promise<string | undefined> {
   const { host } = settings.connection;
   if (!['localhost', '127.0.0.1', '::1'].includes(host) && !host.startsWith('/')) return undefined;
   if (!server.superuser) return undefined;
   const sql = `select to_json(current_setting('data_directory'));`;
   const directory = await server.query(server.maintenanceDatabase, 'ask for the data directory', sql, z.string());
-  return (await statOrMissing(directory)) === undefined ? undefined : freeAt(directory);
+  return (await statOrMissing(directory)) === undefined ? undefined : directory;
 }
 
 async function nearestExisting(path: string): Promise<string> {

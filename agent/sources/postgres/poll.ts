@@ -1,24 +1,35 @@
 /** Looks again and again at how far a long tool is, while it works. */
 import type { Clock } from '#common/clock.ts';
+import { toAppError } from '#common/errors.ts';
+import type { SourceIo } from '../source.ts';
 
-/** The work's own outcome. A failing look ends it as well, after the work. */
-export async function whilePolling<T>(work: Promise<T>, everyMs: number, clock: Clock, look: () => Promise<void>): Promise<T> {
+/** The work's own outcome. A look that fails is told and is the last: it is no reason to give up the work. */
+export async function whilePolling<T>(
+  work: Promise<T>,
+  of: { readonly everyMs: number; readonly clock: Clock; readonly io: SourceIo },
+  look: () => Promise<void>,
+): Promise<T> {
   const ended = new AbortController();
-  const looking = (async () => {
-    while (!ended.signal.aborted) {
-      await look();
-      try {
-        await clock.sleep(everyMs, ended.signal);
-      } catch (error) {
-        if (!ended.signal.aborted) throw error;
-      }
-    }
-  })();
+  const looking = lookUntil(ended.signal, of, look);
   try {
-    const [result] = await Promise.all([work.finally(() => ended.abort()), looking]);
-    return result;
+    return await work;
   } finally {
     ended.abort();
-    await Promise.allSettled([work, looking]);
+    await looking;
+  }
+}
+
+async function lookUntil(
+  ended: AbortSignal,
+  { everyMs, clock, io }: { readonly everyMs: number; readonly clock: Clock; readonly io: SourceIo },
+  look: () => Promise<void>,
+): Promise<void> {
+  try {
+    while (!ended.aborted) {
+      await look();
+      await clock.sleep(everyMs, ended);
+    }
+  } catch (error) {
+    if (!ended.aborted) io.log('warn', `${toAppError(error, 'look at the progress').message}; no further progress is shown`);
   }
 }

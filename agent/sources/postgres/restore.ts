@@ -16,6 +16,7 @@ import {
 } from '../configuration/placement.ts';
 import { runTool } from '../../tool.ts';
 import type { PreparedRestore, RestoreRequest, SourceIo, UndoRecord } from '../source.ts';
+import { createDatabase } from './database.ts';
 import { decodeFacts } from './facts.ts';
 import { databasePaths } from './layout.ts';
 import { loadDatabase, readKept } from './load.ts';
@@ -28,7 +29,7 @@ import type { DatabaseTarget } from './select.ts';
 import { openServer } from './server.ts';
 import type { PostgresServer } from './server.ts';
 import type { PostgresSourceSettings } from './settings.ts';
-import { commitDatabase, databaseSteps, dropDatabase, dropStaged, stagedDatabaseSchema, undoDatabase } from './switch.ts';
+import { commitDatabase, databaseSteps, dropDatabase, stagedDatabaseSchema, undoDatabase } from './switch.ts';
 import type { StagedDatabase } from './switch.ts';
 
 /** All that was staged, as JSON: with it another process can put the old state back. */
@@ -41,6 +42,10 @@ const stagedSchema = z.strictObject({
   inPlace: z.boolean(),
 });
 export type Staged = z.infer<typeof stagedSchema>;
+
+/** How long a restarted agent waits for the server that it must put back, and how often it asks. */
+const SERVER_START_MS = 300_000;
+const SERVER_RETRY_MS = 5000;
 
 type State = 'staging' | 'switching' | 'ended';
 
@@ -60,6 +65,8 @@ export async function preparePostgresRestore(
   const time = diskTime(clock.now());
   const staged: Staged = { databases: [], placements: [], roles: [], inPlace: false };
   const loaded = new Map<string, { kept: Kept; loaded: Loaded }>();
+  /** Names of databases that this restore made, or was making. */
+  const created: string[] = [];
   let state: State = 'staging';
   let dependantsStopped = false;
 
@@ -111,7 +118,8 @@ export async function preparePostgresRestore(
     },
 
     async rollBack() {
-      await undoStaged(staged, steady, settings, { ...io, signal: new AbortController().signal }, dependantsStopped);
+      const open = steady === undefined ? undefined : () => Promise.resolve(steady);
+      await undoStaged(staged, open, settings, { ...io, signal: new AbortController().signal }, dependantsStopped);
       state = 'ended';
     },
 
@@ -155,29 +163,23 @@ export async function preparePostgresRestore(
     const content = await readKept(paths);
     const name = besideName(target, 'new', time);
     io.log('info', `restoring the database ${kept.name} as ${name}`);
-    try {
-      const options = { kept: content, paths, name, jobs: settings.jobs, expectedBytes: kept.bytes };
-      loaded.set(target, { kept: content, loaded: await loadDatabase(on, options, io, clock) });
-    } finally {
-      // Whatever came of it: what is on the server is known, so that it can be removed.
-      const made = (await on.under(new AbortController().signal).databases()).get(name);
-      const replaced = present.get(target);
-      if (made !== undefined) {
-        staged.databases.push({
-          name: target,
-          newName: name,
-          newOid: made.oid,
-          old:
-            replaced === undefined
-              ? null
-              : {
-                  name: besideName(target, 'old', time),
-                  oid: replaced.oid,
-                  allowsConnections: replaced.allowsConnections,
-                },
-        });
-      }
-    }
+    created.push(name);
+    await on.execute(on.maintenanceDatabase, `create the database ${name}`, [createDatabase(content.properties, name, on.major)]);
+    staged.databases.push(await describeStaged(on, target, name));
+    const options = { kept: content, paths, name, jobs: settings.jobs, expectedBytes: kept.bytes };
+    loaded.set(target, { kept: content, loaded: await loadDatabase(on, options, io, clock) });
+  }
+
+  async function describeStaged(on: PostgresServer, target: string, newName: string): Promise<StagedDatabase> {
+    const present = await on.databases();
+    const made = present.get(newName);
+    if (made === undefined) throw new AppError('FAILED', `create the database ${newName}: it is gone again`);
+    const replaced = present.get(target);
+    const old =
+      replaced === undefined
+        ? null
+        : { name: besideName(target, 'old', time), oid: replaced.oid, allowsConnections: replaced.allowsConnections };
+    return { name: target, newName, newOid: made.oid, old };
   }
 
   async function checkDatabase(database: StagedDatabase): Promise<string> {
@@ -203,10 +205,17 @@ export async function preparePostgresRestore(
     return `database ${name}: ${found.tables} tables and ${content.loaded.rows} rows as in the backup, owner ${owner}`;
   }
 
+  /** Tells what it cannot remove instead of failing: the failure that led here is the one to be seen. */
   async function removeAllStaged(): Promise<void> {
-    for (const placed of staged.placements.toReversed()) await removeStaged(placed);
+    for (const placed of staged.placements.toReversed()) {
+      await orWarn(io, `remove ${placed.staged}`, () => removeStaged(placed));
+    }
     if (steady === undefined) return;
-    for (const database of staged.databases.toReversed()) await dropStaged(steady, database);
+    for (const name of created.toReversed()) {
+      await orWarn(io, `drop the database ${name}`, async () => {
+        if ((await steady.databases()).has(name)) await dropDatabase(steady, name);
+      });
+    }
     await removeRoles(staged.roles, steady, io);
   }
 }
@@ -228,15 +237,36 @@ export function decodeUndo(undo: UndoRecord): Staged {
   }
 }
 
-export async function undoPostgresRestore(settings: PostgresSourceSettings, undo: UndoRecord, io: SourceIo): Promise<void> {
+export async function undoPostgresRestore(
+  settings: PostgresSourceSettings,
+  undo: UndoRecord,
+  io: SourceIo,
+  clock: Clock,
+): Promise<void> {
   const staged = decodeUndo(undo);
-  const server = staged.databases.length > 0 || staged.roles.length > 0 ? await openServer(settings, io.signal) : undefined;
-  await undoStaged(staged, server, settings, io, staged.inPlace);
+  const open = () => openPatiently(settings, io, clock);
+  const needed = staged.databases.length > 0 || staged.roles.length > 0;
+  await undoStaged(staged, needed ? open : undefined, settings, io, staged.inPlace);
+}
+
+/** After a power cut the agent may be up before the server is. */
+async function openPatiently(settings: PostgresSourceSettings, io: SourceIo, clock: Clock): Promise<PostgresServer> {
+  const end = clock.monotonic() + SERVER_START_MS;
+  for (;;) {
+    try {
+      return await openServer(settings, io.signal);
+    } catch (error) {
+      const failure = toAppError(error, 'connect to PostgreSQL');
+      if (failure.code !== 'UNAVAILABLE' || clock.monotonic() >= end) throw failure;
+      io.log('warn', `${failure.message}; trying again`);
+      await clock.sleep(SERVER_RETRY_MS, io.signal);
+    }
+  }
 }
 
 async function undoStaged(
   staged: Staged,
-  server: PostgresServer | undefined,
+  open: (() => Promise<PostgresServer>) | undefined,
   settings: PostgresSourceSettings,
   io: SourceIo,
   dependants: boolean,
@@ -256,11 +286,14 @@ async function undoStaged(
   for (const placed of staged.placements.toReversed()) {
     await attempt(`put back ${placed.path}`, () => undoPlacement(placed));
   }
-  if (server !== undefined) {
-    for (const database of staged.databases.toReversed()) {
-      await attempt(`put back the database ${database.name}`, () => undoDatabase(server, database));
-    }
-    if (failures.length === 0) await removeRoles(staged.roles, server, io);
+  if (open !== undefined) {
+    await attempt('put the databases back', async () => {
+      const server = await open();
+      for (const database of staged.databases.toReversed()) {
+        await attempt(`put back the database ${database.name}`, () => undoDatabase(server, database));
+      }
+      if (failures.length === 0) await removeRoles(staged.roles, server, io);
+    });
   }
   const [first] = failures;
   if (first !== undefined) {

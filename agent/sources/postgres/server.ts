@@ -16,6 +16,12 @@ const NO_CONNECTION = 2;
 const CONNECT_TIMEOUT_S = 15;
 /** A table locked by a schema change for longer than this fails what needs it with its name, instead of using up the time-out. */
 export const LOCK_WAIT_MS = 600_000;
+/** Not for the other tools: a dump keeps its database's encoding, and SQL_ASCII holds bytes that are no UTF-8. */
+const PSQL_ENVIRONMENT = {
+  PGCLIENTENCODING: 'UTF8',
+  // A limit set for the role would end the counting of a large table.
+  PGOPTIONS: `-c lock_timeout=${LOCK_WAIT_MS} -c statement_timeout=0`,
+};
 /** Of a tool's own words, enough for the reason and not for the data it stumbled over. */
 const REASON_LENGTH = 600;
 
@@ -77,9 +83,7 @@ export async function openServer(settings: PostgresSourceSettings, signal: Abort
         PGPASSWORD: password,
         PGCONNECT_TIMEOUT: String(CONNECT_TIMEOUT_S),
         PGAPPNAME: 'holdfast',
-        // Not for pg_restore, whose own session settings come from the dump.
-        ...(tool === 'psql' ? { PGOPTIONS: `-c lock_timeout=${LOCK_WAIT_MS}` } : {}),
-        PGCLIENTENCODING: 'UTF8',
+        ...(tool === 'psql' ? PSQL_ENVIRONMENT : {}),
       },
       ...(input === undefined ? {} : { input }),
       timeoutMs: settings.timeoutMs,

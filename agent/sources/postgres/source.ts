@@ -20,6 +20,6 @@ export function createPostgresSource(
     prepareBackup: (request, io) => preparePostgresBackup(prefix, settings, request, io, clock),
     planRestore: (request, io) => planPostgresRestore(prefix, settings, request, io),
     prepareRestore: (request, io) => preparePostgresRestore(prefix, settings, request, io, clock),
-    undoRestore: (undo, io) => undoPostgresRestore(settings, undo, io),
+    undoRestore: (undo, io) => undoPostgresRestore(settings, undo, io, clock),
   };
 }

@@ -62,7 +62,7 @@ async function putBack(server: PostgresServer, name: string, old: NonNullable<St
   }
 }
 
-export async function dropStaged(server: PostgresServer, staged: Pick<StagedDatabase, 'newOid'>): Promise<void> {
+async function dropStaged(server: PostgresServer, staged: StagedDatabase): Promise<void> {
   const present = await nameOf(server, staged.newOid);
   if (present !== undefined) await dropDatabase(server, present);
 }

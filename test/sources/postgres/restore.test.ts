@@ -287,6 +287,29 @@ describe('DBService', () => {
     }
   });
 
+  it.each([
+    ['LATIN1', String.raw`'caf\351'`],
+    ['SQL_ASCII', String.raw`'any \377\200 bytes'`],
+  ])('restores a database in %s whatever bytes it holds', async (encoding, text) => {
+    await server.sql('postgres', `CREATE DATABASE other TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`);
+    try {
+      const bytes = `select encode(convert_to(t.t, '${encoding}'), 'escape') as b from t`;
+      const fill = `INSERT INTO t SELECT convert_from(decode(${text}, 'escape'), '${encoding}')`;
+      await server.sql('other', 'CREATE TABLE t (t text)', fill, 'SET client_encoding = UTF8');
+      if (encoding === 'LATIN1') await server.sql('other', 'CREATE TABLE "café" AS SELECT 1 AS n');
+      const before = await server.sql('other', bytes);
+      const source = dbServiceSource(server, ['other']);
+      const backup = await backUp(source, scratch);
+      await server.sql('other', 'DROP TABLE t');
+      await restore(source, backup, await scratch.io());
+      expect(await server.sql('other', bytes)).toEqual(before);
+      expect(before[0]?.['b']).toMatch(/\\3/);
+      if (encoding === 'LATIN1') expect(await server.sql('other', 'SELECT n FROM "café"')).toEqual([{ n: 1 }]);
+    } finally {
+      await server.sql('postgres', 'DROP DATABASE other');
+    }
+  });
+
   it('shows in its spool only what its owner may read', async () => {
     const io = await scratch.io();
     await using prepared = await dbServiceSource(server, ['oms']).prepareBackup({ databases: [] }, io);

@@ -23,6 +23,9 @@ export interface TestServer {
   plainDump(database: string): Promise<string>;
   rolesDump(): Promise<string>;
   databases(): Promise<string[]>;
+  /** As after a power cut, and up again. */
+  halt(): Promise<void>;
+  begin(): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   stop(): Promise<void>;
@@ -109,6 +112,8 @@ export async function startServer(): Promise<TestServer> {
       (await sql('postgres', 'select datname from pg_database where not datistemplate order by 1')).map(({ datname }) =>
         String(datname),
       ),
+    halt: () => ctl('stop'),
+    begin: () => ctl('start'),
     pause: () => signal('SIGSTOP'),
     resume: () => signal('SIGCONT'),
     async stop() {

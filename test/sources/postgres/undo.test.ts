@@ -1,8 +1,11 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '#common/clock.ts';
+import type { Clock } from '#common/clock.ts';
 import { openServer } from '../../../agent/sources/postgres/server.ts';
-import { decodeUndo, switchSteps } from '../../../agent/sources/postgres/restore.ts';
+import { decodeUndo, switchSteps, undoPostgresRestore } from '../../../agent/sources/postgres/restore.ts';
+import type { PostgresSourceSettings } from '../../../agent/sources/postgres/settings.ts';
 import type { Source, UndoRecord } from '../../../agent/sources/source.ts';
 import {
   Scratch,
@@ -39,27 +42,28 @@ afterEach(async () => {
   await dropDatabase(server);
 });
 
-async function connect(): ReturnType<typeof openServer> {
-  return openServer(
-    {
-      connection: {
-        host: '127.0.0.1',
-        port: server.port,
-        user: 'postgres',
-        passwordFile: server.passwordFile,
-        maintenanceDatabase: 'postgres',
-      },
-      databases: ['oms'],
-      excludeDataOf: [],
-      configuration: [],
-      jobs: 1,
-      timeoutMs: 60_000,
-      toolsDirectory: undefined,
-      beforeRestore: [],
-      afterRestore: [],
+function postgresSettings(): PostgresSourceSettings {
+  return {
+    connection: {
+      host: '127.0.0.1',
+      port: server.port,
+      user: 'postgres',
+      passwordFile: server.passwordFile,
+      maintenanceDatabase: 'postgres',
     },
-    new AbortController().signal,
-  );
+    databases: ['oms'],
+    excludeDataOf: [],
+    configuration: [],
+    jobs: 1,
+    timeoutMs: 60_000,
+    toolsDirectory: undefined,
+    beforeRestore: [],
+    afterRestore: [],
+  };
+}
+
+async function connect(): ReturnType<typeof openServer> {
+  return openServer(postgresSettings(), new AbortController().signal);
 }
 
 /** An agent that dies after `steps` steps of the switch: what it saved is all that is left of it. */
@@ -138,6 +142,20 @@ describe('after a death in the switch the old state comes back', () => {
     await source.undoRestore(undo, await scratch.io());
     await expect(live.query('select 1')).rejects.toThrow();
     expect(await server.sql('oms', `select to_regclass('public.since')::text as t`)).toEqual([{ t: 'since' }]);
+  });
+
+  it('once the server is up again, when the power cut took it down as well', async () => {
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await server.sql('oms', 'CREATE TABLE public.since (n int)');
+    const undo = await dieAfter(2, source, backup);
+    await server.halt();
+    const clock: Clock = { ...systemClock, sleep: () => server.begin() };
+    const io = await scratch.io();
+    await undoPostgresRestore(postgresSettings(), undo, io, clock);
+    expect(io.lines.join()).toContain('does not answer');
+    expect(await server.sql('oms', `select to_regclass('public.since')::text as t`)).toEqual([{ t: 'since' }]);
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
   });
 
   it('with dependants stopped first and started afterwards', async () => {
