@@ -40,6 +40,8 @@ export async function stagePlacement(from: string, path: string, time: string, s
       signal,
     });
     await requireSameTree(from, staged, signal);
+    // Renames survive a power cut sooner than what was copied: without this the new place could hold empty files.
+    await runTool({ doing: `make the copy ${staged} durable`, command: 'sync', args: ['--file-system', dirname(path)], signal });
     const exists = (await statOrMissing(path)) !== undefined;
     const identity = await identityOf(staged);
     return { path, staged, old: exists ? `${path}.holdfast-old-${time}` : null, identity: identity ?? '', createdParent };

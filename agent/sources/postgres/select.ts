@@ -28,6 +28,8 @@ export interface PlacementTarget {
 export interface Selection {
   readonly databases: readonly DatabaseTarget[];
   readonly placements: readonly PlacementTarget[];
+  /** Whether something is put in its original place, so that what depends on it is stopped and started. */
+  readonly inPlace: boolean;
   readonly refusals: readonly string[];
   readonly warnings: readonly string[];
 }
@@ -70,6 +72,7 @@ export function selectRestore(
         to: `${directory}/database/${kept.directory}`,
       })),
     ],
+    inPlace: databases.some(({ inPlace }) => inPlace) || (directory === undefined && !leaveAlone),
     refusals,
     warnings,
   };

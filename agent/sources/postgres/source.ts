@@ -5,8 +5,9 @@ import type { SourceName } from '#common/names.ts';
 import type { Source } from '../source.ts';
 import { preparePostgresBackup } from './backup.ts';
 import { planPostgresRestore } from './plan.ts';
-import { preparePostgresRestore, undoPostgresRestore } from './restore.ts';
+import { preparePostgresRestore } from './restore.ts';
 import type { PostgresSourceSettings } from './settings.ts';
+import { undoPostgresRestore } from './undo.ts';
 
 /** `prefix`: the top directory in the archive. */
 export function createPostgresSource(

@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { systemClock } from '#common/clock.ts';
 import type { Clock } from '#common/clock.ts';
 import { openServer } from '../../../agent/sources/postgres/server.ts';
-import { decodeUndo, switchSteps, undoPostgresRestore } from '../../../agent/sources/postgres/restore.ts';
+import { decodeUndo, switchSteps } from '../../../agent/sources/postgres/staged.ts';
+import { undoPostgresRestore } from '../../../agent/sources/postgres/undo.ts';
 import type { PostgresSourceSettings } from '../../../agent/sources/postgres/settings.ts';
 import type { Source, UndoRecord } from '../../../agent/sources/source.ts';
 import {
