@@ -178,6 +178,18 @@ touch ${marks}/begun; while [ ! -e ${marks}/go ]; do sleep 0.05; done; exec REAL
     expect(await processes('sleep 4242')).toEqual([]);
   });
 
+  it('the spool has no room for the dump', async () => {
+    const io = await scratch.io();
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'holdfast-test', io.workDirectory]);
+    try {
+      const error = await failure(backUp(omsSource(server), scratch, io));
+      expect(error.code).toBe('NO_SPACE');
+      expect(error.message).toContain(`dump into ${io.workDirectory}: 65.5 KB are free there`);
+    } finally {
+      await run('umount', [io.workDirectory]);
+    }
+  });
+
   it('it is stopped', async () => {
     const toolsDirectory = await toolsWith({ pg_dump: '[ "$1" = --version ] && exec REAL "$@"; sleep 4343 & wait' });
     const io = await scratch.io();

@@ -310,6 +310,53 @@ describe('DBService', () => {
     }
   });
 
+  it('restores the rarer kinds of objects, with views that depend on one another, rules, policies and extensions', async () => {
+    const space = join(server.directory, 'space');
+    await mkdir(space, { mode: 0o777 });
+    await run('chown', ['-R', '--reference', join(server.directory, 'data'), space]);
+    await server.sql('postgres', 'CREATE DATABASE rare', `CREATE TABLESPACE fast LOCATION '${space}'`);
+    try {
+      await server.sql(
+        'rare',
+        'CREATE EXTENSION hstore',
+        'CREATE EXTENSION file_fdw',
+        'CREATE SERVER files FOREIGN DATA WRAPPER file_fdw',
+        `CREATE FOREIGN TABLE hosts (line text) SERVER files OPTIONS (filename '/etc/hosts')`,
+        "CREATE TYPE colour AS ENUM ('red', 'green')",
+        'CREATE DOMAIN small AS int CHECK (VALUE < 10)',
+        'CREATE TABLE t (id int PRIMARY KEY, c colour, s small, h hstore, twice int GENERATED ALWAYS AS (id * 2) STORED) TABLESPACE fast',
+        `INSERT INTO t SELECT n, 'red', n % 10, hstore('k', n::text) FROM generate_series(1, 1000) n`,
+        'CREATE UNLOGGED TABLE scratch AS SELECT 1 AS n',
+        'CREATE VIEW a AS SELECT id FROM t GROUP BY id',
+        'CREATE VIEW b AS SELECT a.id, t.c FROM a JOIN t USING (id) GROUP BY a.id, t.id',
+        'CREATE VIEW grouped AS SELECT id, c FROM t GROUP BY id',
+        'CREATE RULE quiet AS ON DELETE TO t DO INSTEAD NOTHING',
+        'ALTER TABLE t ENABLE ROW LEVEL SECURITY',
+        'CREATE POLICY own ON t TO oms_rw USING (id < 5)',
+        'CREATE PUBLICATION pub FOR TABLE t',
+        `CREATE FUNCTION ev() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'`,
+        'CREATE EVENT TRIGGER watch ON ddl_command_start EXECUTE FUNCTION ev()',
+        'CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int)',
+        'CREATE STATISTICS st ON id, s FROM t',
+        'COMMENT ON TABLE t IS $$it is; "quoted"$$',
+      );
+      const source = dbServiceSource(server, ['rare']);
+      const backup = await backUp(source, scratch);
+      const before = await server.plainDump('rare');
+      await server.sql('postgres', 'DROP DATABASE rare');
+      await restore(source, backup, await scratch.io());
+      expect(await server.plainDump('rare')).toBe(before);
+
+      await server.sql('postgres', 'DROP DATABASE rare', 'DROP TABLESPACE fast');
+      const io = await scratch.io();
+      await restore(source, backup, io);
+      expect(io.lines.join()).toContain('the server has no tablespace fast');
+      expect(await server.sql('rare', 'select count(*)::int as n from t')).toEqual([{ n: 1000 }]);
+    } finally {
+      await server.sql('postgres', 'DROP DATABASE IF EXISTS rare', 'DROP TABLESPACE IF EXISTS fast');
+    }
+  });
+
   it('shows in its spool only what its owner may read', async () => {
     const io = await scratch.io();
     await using prepared = await dbServiceSource(server, ['oms']).prepareBackup({ databases: [] }, io);
