@@ -1,0 +1,35 @@
+/** `holdfast controller`: starts the controller and stops it cleanly on SIGTERM or SIGINT. */
+import { once } from 'node:events';
+import { Command } from 'commander';
+import { systemClock } from '#common/clock.ts';
+import { ERROR_CODES, toAppError } from '#common/errors.ts';
+import { createLogger } from '#common/log.ts';
+import { PRODUCT_VERSION } from '#common/version.ts';
+import { loadControllerConfig } from './config.ts';
+import { startController } from './controller.ts';
+
+const program = new Command('holdfast controller')
+  .description('The controller: keeps the catalogue, decides what runs when, and tells the agents.')
+  .version(PRODUCT_VERSION)
+  .requiredOption('--config <file>', 'controller.yaml, as written by `holdfast init`')
+  .parse();
+
+async function main(): Promise<void> {
+  const log = createLogger('controller');
+  const config = await loadControllerConfig(program.opts<{ config: string }>().config);
+  const stopped = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+  const controller = await startController(config, systemClock, log);
+  log.info({ address: controller.address, version: PRODUCT_VERSION }, 'controller started');
+  await stopped;
+  log.info('controller stopping');
+  await controller.stop();
+  log.info('controller stopped');
+}
+
+try {
+  await main();
+} catch (caught) {
+  const error = toAppError(caught, 'start the controller');
+  process.stderr.write(`error: ${error.message}\nnext: ${error.hint}\n`);
+  process.exitCode = ERROR_CODES[error.code].exit;
+}
