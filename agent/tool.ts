@@ -13,6 +13,8 @@ export interface ToolRun {
   readonly input?: string;
   readonly timeoutMs?: number;
   readonly signal: AbortSignal;
+  /** Output and input as bytes in latin1 instead of UTF-8: for file names, which may be anything. */
+  readonly latin1?: boolean;
   /** Exit statuses that are no error; default only 0. */
   readonly accept?: readonly number[];
 }
@@ -40,7 +42,10 @@ export async function runTool(run: ToolRun): Promise<ToolResult> {
     stripFinalNewline: false,
     maxBuffer: OUTPUT_LIMIT,
     ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
-    ...(run.input === undefined ? { stdin: 'ignore' } : { input: run.input }),
+    ...(run.latin1 === true ? { encoding: 'latin1' } : {}),
+    ...(run.input === undefined
+      ? { stdin: 'ignore' }
+      : { input: run.latin1 === true ? Buffer.from(run.input, 'latin1') : run.input }),
     forceKillAfterDelay: KILL_AFTER_MS,
   });
   const limit = run.timeoutMs === undefined ? undefined : AbortSignal.timeout(run.timeoutMs);

@@ -12,7 +12,7 @@ check() { # check NAME COMMAND...: one more test
   if "$@"; then echo "ok: $name"; passed=$((passed + 1)); else echo "FAILED: $name"; failed=$((failed + 1)); fi
 }
 
-./scripts/install-deps.sh || { echo "0 passed, 1 failed"; exit 1; }
+./scripts/install-deps.sh --for-tests || { echo "0 passed, 1 failed"; exit 1; }
 
 if [ $# -eq 0 ]; then
   check 'the types hold and imports keep their direction' tsc -b

@@ -22,6 +22,8 @@ export interface ArchiveSummary {
   readonly entries: number;
   /** Bytes of file contents, before packing. */
   readonly contentBytes: bigint;
+  /** What was left out: sockets, devices, FIFOs. */
+  readonly warnings: readonly string[];
 }
 
 /** An archive being made: read `stream` to its end, then `summary` and `index` settle. */

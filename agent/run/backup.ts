@@ -89,6 +89,7 @@ async function storeArchive(content: BackupContent, keys: BackupFileKeys, vaults
       },
     );
   }
+  for (const warning of summary.warnings) io.log('warn', warning);
   const index = await vaults.put(keys.index, createReadStream(indexPath), io.signal);
   return { archive, index, summary };
 }

@@ -13,7 +13,7 @@ import { openVaultTarget } from '../../agent/targets/vault-target.ts';
 import { startVault } from '../../agent/vault/vault.ts';
 import type { VaultLimits } from '../../agent/vault/space.ts';
 
-export const never = new AbortController().signal;
+export const never: AbortSignal = new AbortController().signal;
 export const PREFIX = 'default_20260101000000/OMS_20260102000000/';
 
 const now = systemClock.now();

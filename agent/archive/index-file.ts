@@ -1,0 +1,149 @@
+/**
+ * The index of an archive: where each entry lies, so that one file of a terabyte can be read alone. One JSON value a line, zstd:
+ *
+ *   {"format":"holdfast-index/1","frameBytes":4194304}
+ *   {"path":…,"type":…,"size":…,"mode":…,"uid":…,"gid":…,"mtimeNs":…,"at":…}   an entry; `at` is where its header begins in the tar
+ *   {"frames":[…]}                                                              compressed offsets of frames, in order, in portions
+ *   {"entries":…,"frames":…,"tarBytes":…,"archiveBytes":…}                      the end: an index without it is truncated
+ *
+ * `path` and `link` are UTF-8, or "base64:" and bytes where they are not.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { constants, createZstdDecompress, zstdCompressSync } from 'node:zlib';
+import { z } from 'zod';
+import { AppError } from '#common/errors.ts';
+import { FRAME_BYTES } from './frames.ts';
+import type { TarEntry } from './tar-header.ts';
+
+const INDEX_FORMAT = 'holdfast-index/1';
+
+const size = z
+  .string()
+  .regex(/^-?\d{1,20}$/)
+  .transform(BigInt);
+const headSchema = z.strictObject({ format: z.literal(INDEX_FORMAT), frameBytes: z.literal(FRAME_BYTES) });
+const entrySchema = z.strictObject({
+  path: z.string(),
+  type: z.enum(['file', 'directory', 'symlink', 'hardlink']),
+  size,
+  mode: z.int(),
+  uid: z.int(),
+  gid: z.int(),
+  mtimeNs: size,
+  link: z.string().optional(),
+  /** Offset of the entry's headers in the uncompressed tar. */
+  at: size,
+});
+const framesSchema = z.strictObject({ frames: z.array(z.int().nonnegative()) });
+const endSchema = z.strictObject({ entries: z.int(), frames: z.int(), tarBytes: size, archiveBytes: size });
+
+export type IndexEntry = z.output<typeof entrySchema>;
+
+export interface ArchiveIndex {
+  readonly entries: readonly IndexEntry[];
+  /** Offset of each frame in the archive. */
+  readonly frames: readonly number[];
+  readonly tarBytes: bigint;
+  readonly archiveBytes: bigint;
+}
+
+export interface IndexWriter {
+  entry(entry: TarEntry, at: bigint): void;
+  frame(offset: number): void;
+  /** The file is whole when it returns. */
+  end(totals: { tarBytes: bigint; archiveBytes: bigint }): void;
+}
+
+const PORTION = 1024 * 1024;
+
+/** Synchronous: it runs in the packing thread. Bounded: a portion of lines is compressed and written at a time. */
+export function writeIndex(path: string): IndexWriter {
+  const file = openSync(path, 'wx', 0o600);
+  let lines: string[] = [];
+  let length = 0;
+  let frames: number[] = [];
+  let entryCount = 0;
+  let frameCount = 0;
+
+  const flush = () => {
+    if (length > 0) {
+      writeSync(file, zstdCompressSync(lines.join(''), { params: { [constants.ZSTD_c_checksumFlag]: 1 } }));
+    }
+    lines = [];
+    length = 0;
+  };
+  const line = (value: unknown) => {
+    const text = `${JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? String(part) : part))}\n`;
+    lines.push(text);
+    length += text.length;
+    if (length >= PORTION) flush();
+  };
+  const flushFrames = () => {
+    if (frames.length > 0) line({ frames });
+    frames = [];
+  };
+  line({ format: INDEX_FORMAT, frameBytes: FRAME_BYTES });
+
+  return {
+    entry({ path: name, link, type, size: bytes, mode, uid, gid, mtimeNs }, at) {
+      entryCount++;
+      line({ path: encodeName(name), type, size: bytes, mode, uid, gid, mtimeNs, ...(link && { link: encodeName(link) }), at });
+    },
+    frame(offset) {
+      frameCount++;
+      if (frames.push(offset) === 1000) flushFrames();
+    },
+    end(totals) {
+      flushFrames();
+      line({ entries: entryCount, frames: frameCount, ...totals });
+      flush();
+      closeSync(file);
+    },
+  };
+}
+
+/** @throws AppError DAMAGED when it is truncated or altered. */
+export async function readIndex(stream: Readable, name: string): Promise<ArchiveIndex> {
+  const faulty = (text: string, cause?: unknown) =>
+    new AppError('DAMAGED', `the index ${name} cannot be trusted: ${text}`, { cause });
+  const entries: IndexEntry[] = [];
+  const frames: number[] = [];
+  let end: z.output<typeof endSchema> | undefined;
+  let first = true;
+  const plain = stream.pipe(createZstdDecompress());
+  stream.on('error', (error) => plain.destroy(error));
+  try {
+    for await (const text of linesOf(plain)) {
+      const json: unknown = JSON.parse(text);
+      if (first) headSchema.parse(json);
+      else if (end !== undefined) throw faulty('something follows its end');
+      else if (typeof json === 'object' && json !== null && 'path' in json) entries.push(entrySchema.parse(json));
+      else if (typeof json === 'object' && json !== null && 'entries' in json) end = endSchema.parse(json);
+      else frames.push(...framesSchema.parse(json).frames);
+      first = false;
+    }
+  } catch (error) {
+    throw error instanceof AppError ? error : faulty(error instanceof Error ? error.message : String(error), error);
+  }
+  if (end === undefined) throw faulty('its end is missing');
+  if (end.entries !== entries.length || end.frames !== frames.length) throw faulty('it counts other than it holds');
+  return { entries, frames, tarBytes: end.tarBytes, archiveBytes: end.archiveBytes };
+}
+
+async function* linesOf(stream: Readable): AsyncGenerator<string> {
+  let rest = '';
+  stream.setEncoding('utf8');
+  for await (const part of stream) {
+    const lines = (rest + String(part)).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+  if (rest !== '') throw new Error('its last line is cut');
+}
+
+/** A name on Linux is bytes; JSON is text. */
+export function encodeName(name: Buffer): string {
+  const text = name.toString('utf8');
+  return Buffer.from(text).equals(name) && !text.startsWith('base64:') ? text : `base64:${name.toString('base64')}`;
+}

@@ -1,0 +1,56 @@
+/** Reads one file out of an archive, alone: only the frames that it lies in are fetched. */
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { promisify } from 'node:util';
+import { zstdDecompress } from 'node:zlib';
+import { AppError } from '#common/errors.ts';
+import type { Target } from '../targets/target.ts';
+import { FRAME_BYTES } from './frames.ts';
+import { encodeName } from './index-file.ts';
+import type { ArchiveIndex, IndexEntry } from './index-file.ts';
+import { readTar } from './tar-reader.ts';
+import type { TarSink } from './tar-reader.ts';
+
+const decompress = promisify(zstdDecompress);
+
+/** @throws AppError NOT_FOUND when the index has no such file; DAMAGED when the archive is not what the index says. */
+export function readEntry(target: Target, key: string, index: ArchiveIndex, path: string, signal: AbortSignal): Readable {
+  const entry = index.entries.find((candidate) => candidate.path === path);
+  if (entry?.type !== 'file') throw new AppError('NOT_FOUND', `${key} holds no file ${path}`);
+  return Readable.from(contentOf(target, key, index, entry, signal));
+}
+
+async function* contentOf(
+  target: Target,
+  key: string,
+  index: ArchiveIndex,
+  entry: IndexEntry,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let seen: string | undefined;
+  let done = false;
+  const sink: TarSink = {
+    entry: (found) => void (seen ??= encodeName(found.path)),
+    content: (bytes) => void (done || pieces.push(bytes)),
+    endFile: () => void (done = true),
+  };
+  const tar = readTar(sink);
+  let frame = Number(entry.at / BigInt(FRAME_BYTES));
+  let skip = Number(entry.at % BigInt(FRAME_BYTES));
+  while (!done) {
+    const plain = await readFrame(target, key, index, frame++, signal);
+    tar.push(plain.subarray(skip));
+    skip = 0;
+    if (seen !== undefined && seen !== entry.path)
+      throw new AppError('DAMAGED', `${key} holds ${seen} where its index says ${entry.path}`);
+    yield* pieces.splice(0);
+  }
+}
+
+async function readFrame(target: Target, key: string, index: ArchiveIndex, frame: number, signal: AbortSignal): Promise<Buffer> {
+  const start = index.frames[frame];
+  if (start === undefined) throw new AppError('DAMAGED', `${key}: its index names a frame ${frame} that it does not have`);
+  const end = BigInt(index.frames[frame + 1] ?? index.archiveBytes);
+  return decompress(await buffer(await target.get(key, signal, { start: BigInt(start), end })));
+}
