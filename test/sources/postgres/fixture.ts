@@ -1,9 +1,13 @@
 /** Sources under test, and what they back up: databases with everything that a dump can get wrong, and configuration files. */
 import { execFile } from 'node:child_process';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
+import { packArchive } from '../../../agent/archive/pack.ts';
+import { unpackArchive } from '../../../agent/archive/unpack.ts';
 import { createDbServiceSource, dbServiceSettingsSchema } from '../../../agent/sources/db-service.ts';
 import { createOmsSource, omsSettingsSchema } from '../../../agent/sources/oms.ts';
 import type { RestoreRequest, Source, SourceIo, UndoRecord } from '../../../agent/sources/source.ts';
@@ -98,6 +102,18 @@ export async function backUp(source: Source, scratch: Scratch, io?: TestIo, data
     await run('cp', ['-aT', '--preserve=all', from, to]);
   }
   return { facts, unpacked };
+}
+
+/** The same through a real archive, as the runner does it. */
+export async function backUpArchived(source: Source, scratch: Scratch, io: TestIo): Promise<Backup> {
+  await using prepared = await source.prepareBackup({ databases: [] }, io);
+  const { roots, facts } = await prepared.backup();
+  const packing = packArchive(roots, { workDirectory: await scratch.directory(), level: 1, signal: io.signal });
+  const path = join(await scratch.directory(), 'archive.tar.zst');
+  await pipeline(packing.stream, createWriteStream(path));
+  const into = await scratch.directory();
+  await unpackArchive(createReadStream(path), { into, expected: await packing.summary, signal: io.signal });
+  return { facts, unpacked: into };
 }
 
 export function restoreRequest({ facts }: Backup, options: Partial<RestoreRequest> = {}): RestoreRequest {

@@ -7,6 +7,7 @@ import {
   ODD_NAME,
   Scratch,
   backUp,
+  backUpArchived,
   dbServiceSource,
   dropDatabase,
   listing,
@@ -44,35 +45,38 @@ async function withoutAlarms(): Promise<string> {
 }
 
 describe('OMS', () => {
-  it('comes back to the letter after its database, its roles and its configuration are destroyed', async () => {
-    const base = await scratch.directory();
-    const conf = join(base, 'etc', 'oms');
-    await makeConfiguration(conf);
-    await writeFile(join(base, 'single.properties'), 'a=b\n', { mode: 0o604 });
-    const source = omsSource(server, { configuration: [conf, join(base, 'single.properties')] });
-    const io = await scratch.io();
-    const backup = await backUp(source, scratch, io);
-    const before = { dump: await withoutAlarms(), roles: await server.rolesDump(), conf: await listing(conf) };
-    expect(io.phases).toContain('dump oms');
-    expect(io.lines.join('\n')).toContain('odd, schema.t_alarm_history');
+  it.each(['an archive', 'a plain copy'])(
+    'comes back to the letter through %s after its database, its roles and its configuration are destroyed',
+    async (through) => {
+      const base = await scratch.directory();
+      const conf = join(base, 'etc', 'oms');
+      await makeConfiguration(conf);
+      await writeFile(join(base, 'single.properties'), 'a=b\n', { mode: 0o604 });
+      const source = omsSource(server, { configuration: [conf, join(base, 'single.properties')] });
+      const io = await scratch.io();
+      const backup = through === 'an archive' ? await backUpArchived(source, scratch, io) : await backUp(source, scratch, io);
+      const before = { dump: await withoutAlarms(), roles: await server.rolesDump(), conf: await listing(conf) };
+      expect(io.phases).toContain('dump oms');
+      expect(io.lines.join('\n')).toContain('odd, schema.t_alarm_history');
 
-    await dropDatabase(server);
-    await rm(join(base, 'etc'), { recursive: true });
-    await rm(join(base, 'single.properties'));
-    expect(await server.databases()).toEqual(['postgres']);
+      await dropDatabase(server);
+      await rm(join(base, 'etc'), { recursive: true });
+      await rm(join(base, 'single.properties'));
+      expect(await server.databases()).toEqual(['postgres']);
 
-    const lines = await restore(source, backup, await scratch.io());
-    expect(await server.plainDump('oms')).toBe(before.dump);
-    expect(await server.rolesDump()).toBe(before.roles);
-    expect(await listing(conf)).toBe(before.conf);
-    expect(await readFile(join(base, 'single.properties'), 'utf8')).toBe('a=b\n');
-    expect(lines.join('\n')).toContain('database oms: 8 tables and 3503 rows as in the backup, owner oms_owner');
-    expect(await readdir(base)).toEqual(['etc', 'single.properties']);
-    expect(await readdir(join(base, 'etc'))).toEqual(['oms']);
-    // The password of a role came back as well.
-    const app = await server.client('oms', 'oms_app', 'app-pass');
-    await app.end();
-  });
+      const lines = await restore(source, backup, await scratch.io());
+      expect(await server.plainDump('oms')).toBe(before.dump);
+      expect(await server.rolesDump()).toBe(before.roles);
+      expect(await listing(conf)).toBe(before.conf);
+      expect(await readFile(join(base, 'single.properties'), 'utf8')).toBe('a=b\n');
+      expect(lines.join('\n')).toContain('database oms: 8 tables and 3503 rows as in the backup, owner oms_owner');
+      expect(await readdir(base)).toEqual(['etc', 'single.properties']);
+      expect(await readdir(join(base, 'etc'))).toEqual(['oms']);
+      // The password of a role came back as well.
+      const app = await server.client('oms', 'oms_app', 'app-pass');
+      await app.end();
+    },
+  );
 
   it('keeps alarm tables without their data', async () => {
     const source = omsSource(server);
