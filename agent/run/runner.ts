@@ -80,8 +80,8 @@ export async function createRunner(options: RunnerOptions): Promise<Runner> {
   };
 }
 
-function weight(work: Work): 'heavy' | 'chores' | 'plans' {
-  switch (work.kind) {
+function weight({ kind }: Work): 'heavy' | 'chores' | 'plans' {
+  switch (kind) {
     case 'backup':
     case 'restore':
       return 'heavy';
@@ -92,7 +92,7 @@ function weight(work: Work): 'heavy' | 'chores' | 'plans' {
     case 'mirror':
       return 'chores';
     default:
-      return assertNever(work);
+      return assertNever(kind);
   }
 }
 
