@@ -1,0 +1,78 @@
+/** The gRPC server: both services, health and reflection, over mTLS only. */
+import { fileURLToPath } from 'node:url';
+import { Server } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation, protoPath as healthProto } from 'grpc-health-check';
+import { withTimeout } from '#common/clock.ts';
+import { toAppError } from '#common/errors.ts';
+import { AdminServiceService } from '#common/gen/holdfast/v1/admin.ts';
+import type { AdminServiceServer } from '#common/gen/holdfast/v1/admin.ts';
+import { AgentServiceService } from '#common/gen/holdfast/v1/agent.ts';
+import type { AgentServiceServer } from '#common/gen/holdfast/v1/agent.ts';
+import { grpcServerCredentials } from '#common/tls.ts';
+import type { TlsFiles } from '#common/tls.ts';
+
+export interface ServerOptions {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly tls: TlsFiles;
+  readonly admin: AdminServiceServer;
+  readonly agent: AgentServiceServer;
+}
+
+export interface ApiServer {
+  /** host:port */
+  readonly address: string;
+  /** Takes nothing new, lets what is under way end for a moment, then cuts it. */
+  stop(): Promise<void>;
+}
+
+/** Nothing that people or agents send is larger; a larger request is refused with RESOURCE_EXHAUSTED before it is read. */
+const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
+/** Two missed answers to a ping and the line counts as cut, so that a vanished agent is noticed without its farewell. */
+const KEEPALIVE_MS = 10_000;
+const FAREWELL_MS = 2000;
+
+export async function startServer(options: ServerOptions): Promise<ApiServer> {
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+    'grpc.keepalive_time_ms': KEEPALIVE_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_MS,
+    'grpc.keepalive_permit_without_calls': 1,
+  });
+  server.addService(AdminServiceService, options.admin);
+  server.addService(AgentServiceService, options.agent);
+  const health = new HealthImplementation({
+    '': 'SERVING',
+    'holdfast.v1.AdminService': 'SERVING',
+    'holdfast.v1.AgentService': 'SERVING',
+  });
+  health.addToServer(server);
+  reflection().addToServer(server);
+
+  const { host, port } = options.listen;
+  const name = host.includes(':') ? `[${host}]` : host;
+  const bound = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(`${name}:${port}`, grpcServerCredentials(options.tls), (error, actual) => {
+      if (error === null) resolve(actual);
+      else reject(toAppError(error, `listen on ${name}:${port}`));
+    });
+  });
+  return {
+    address: `${name}:${bound}`,
+    async stop() {
+      health.setStatus('', 'NOT_SERVING');
+      const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      const cut = withTimeout(FAREWELL_MS, new AbortController().signal);
+      cut.addEventListener('abort', () => server.forceShutdown(), { once: true });
+      await ended;
+    },
+  };
+}
+
+/** From the .proto files themselves, so that what reflection tells is what the repository says. */
+function reflection(): ReflectionService {
+  const root = fileURLToPath(new URL('../../proto', import.meta.url));
+  const files = ['types', 'agent', 'admin'].map((file) => `holdfast/v1/${file}.proto`);
+  return new ReflectionService(loadSync([...files, healthProto], { includeDirs: [root] }));
+}
