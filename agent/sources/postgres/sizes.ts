@@ -1,4 +1,4 @@
-/** How much a database takes, before it is dumped. */
+/** How much a database takes, before it is dumped: upper guesses, which get closer the fresher the server's statistics are. */
 import { z } from 'zod';
 import { patternExpressions } from './exclude.ts';
 import { quoteLiteral } from './quote.ts';
@@ -26,17 +26,28 @@ export async function readSizes(
   return server.query(
     database,
     `measure the database ${database}`,
-    `with tables as (
-      select c.oid, n.nspname, c.relname, (${excluded.join(' or ') || 'false'}) as excluded
+    // From the catalogue's own figures: pg_table_size would wait for whoever has a table locked.
+    `with relations as (
+      select c.oid, c.relkind, c.reltoastrelid, n.nspname, c.relname,
+        greatest(c.relpages, 0)::bigint * current_setting('block_size')::bigint as bytes,
+        n.nspname = 'pg_catalog' and c.relname not like 'pg_largeobject%' as of_system,
+        c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and (${excluded.join(' or ') || 'false'}) as excluded
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+    ),
+    left_out as (
+      select coalesce(sum(bytes), 0) as bytes from relations where excluded
+        or oid in (select reltoastrelid from relations where excluded)
+        or oid in (select indexrelid from pg_index where indrelid in (select oid from relations where excluded))
+    ),
+    no_content as (
+      select coalesce(sum(bytes), 0) as bytes from relations where not excluded and (relkind in ('i', 'I') or of_system)
+        and oid not in (select indexrelid from pg_index where indrelid in (select oid from relations where excluded))
     )
     select json_build_object(
-      'database', (pg_database_size(current_database())
-        - coalesce((select sum(pg_total_relation_size(oid)) from tables where excluded), 0))::text,
-      'content', (pg_table_size('pg_largeobject')
-        + coalesce((select sum(pg_table_size(oid)) from tables where not excluded), 0))::text,
-      'excluded', (select coalesce(json_agg(nspname || '.' || relname order by 1), '[]') from tables where excluded));`,
+      'database', greatest(pg_database_size(current_database()) - (select bytes from left_out), 0)::bigint::text,
+      'content', greatest(pg_database_size(current_database()) - (select bytes from left_out)
+        - (select bytes from no_content), 0)::bigint::text,
+      'excluded', (select coalesce(json_agg(nspname || '.' || relname order by nspname, relname), '[]') from relations where excluded));`,
     sizesSchema,
   );
 }

@@ -115,6 +115,23 @@ describe('OMS', () => {
     await app.end();
   });
 
+  it('is estimated without the tables left out, and without waiting for locks', async () => {
+    await server.sql(
+      'oms',
+      `INSERT INTO "odd, schema".t_alarm_history SELECT n, repeat('x', 500) FROM generate_series(1000, 9000) n`,
+    );
+    await server.sql('oms', 'VACUUM ANALYZE');
+    const locker = await server.client('oms');
+    await locker.query('BEGIN');
+    await locker.query('LOCK TABLE "odd, schema".host, "odd, schema".t_alarm_history');
+    const { n } = (await server.sql('postgres', `select pg_database_size('oms')::text as n`))[0] ?? {};
+    await using prepared = await omsSource(server).prepareBackup({ databases: [] }, await scratch.io());
+    const estimate = await prepared.estimate();
+    await locker.end();
+    expect(estimate).toBeLessThan(BigInt(String(n)) - 4_000_000n);
+    expect(estimate).toBeGreaterThan(7_000_000n);
+  });
+
   it('can be restored twice from the same backup', async () => {
     const source = omsSource(server);
     const backup = await backUp(source, scratch);
