@@ -1,0 +1,171 @@
+/** A controller in this process: real catalogue, real mTLS, and agents that say what the test tells them to. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, vi } from 'vitest';
+import { createAuthority, createGrantKeys, issueCertificate } from '#common/certificates.ts';
+import type { KeyAndCertificate } from '#common/certificates.ts';
+import { systemClock } from '#common/clock.ts';
+import type { Clock } from '#common/clock.ts';
+import { AdminServiceClient } from '#common/gen/holdfast/v1/admin.ts';
+import type { Run, TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
+import { BackupPolicy, RunState } from '#common/gen/holdfast/v1/types.ts';
+import type { Source } from '#common/gen/holdfast/v1/types.ts';
+import { createLogger } from '#common/log.ts';
+import { grpcChannelCredentials } from '#common/tls.ts';
+import type { PeerRole, TlsFiles } from '#common/tls.ts';
+import { controllerConfigSchema } from '../../controller/config.ts';
+import type { ControllerConfig } from '../../controller/config.ts';
+import { startController } from '../../controller/controller.ts';
+import { connectAgent } from './fake-agent.ts';
+import type { AgentOptions, FakeAgent } from './fake-agent.ts';
+
+/** The machine's clock, which a test may put forward. */
+export interface MovableClock extends Clock {
+  advance(ms: number): void;
+}
+
+export function movableClock(): MovableClock {
+  let ahead = 0;
+  return {
+    now: () => systemClock.now() + ahead,
+    monotonic: () => systemClock.monotonic() + ahead,
+    sleep: (ms, signal) => systemClock.sleep(ms, signal),
+    advance: (ms) => void (ahead += ms),
+  };
+}
+
+export interface Cluster extends AsyncDisposable {
+  readonly clock: MovableClock;
+  readonly directory: string;
+  readonly grantPublicKey: string;
+  address(): string;
+  admin(): AdminServiceClient;
+  files(name: string, role: PeerRole): Promise<TlsFiles>;
+  agent(node: string, options?: Partial<AgentOptions>): Promise<FakeAgent>;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+export async function startCluster(settings: Record<string, unknown> = {}): Promise<Cluster> {
+  const directory = await mkdtemp(join(tmpdir(), 'holdfast-controller-'));
+  const clock = movableClock();
+  const now = systemClock.now();
+  const authority = await createAuthority({ commonName: 'test', days: 1, now });
+  const grants = createGrantKeys();
+  const issue = (name: string, role: PeerRole) =>
+    issueCertificate(authority, { commonName: name, role, hosts: ['127.0.0.1', 'localhost'], days: 1, now });
+  const filesOf = ({ certPem, keyPem }: KeyAndCertificate): TlsFiles => ({
+    ca: Buffer.from(authority.certPem),
+    cert: Buffer.from(certPem),
+    key: Buffer.from(keyPem),
+  });
+  const own = await issue('controller', 'controller');
+  const at = (name: string) => join(directory, name);
+  await writeFile(at('ca.crt'), authority.certPem);
+  await writeFile(at('own.crt'), own.certPem);
+  await writeFile(at('own.key'), own.keyPem, { mode: 0o600 });
+  await writeFile(at('grant.key'), grants.privatePem, { mode: 0o600 });
+  const config: ControllerConfig = controllerConfigSchema.parse({
+    listen: { host: '127.0.0.1', port: 0 },
+    tls: { ca: at('ca.crt'), cert: at('own.crt'), key: at('own.key') },
+    stateDirectory: at('state'),
+    grantSigningKey: at('grant.key'),
+    managementNodes: { active: 'mn1', standby: 'mn2' },
+    defaultTask: { enabled: false },
+    heartbeat: '1s',
+    lease: '2s',
+    tick: '50ms',
+    planTimeout: '5s',
+    ...settings,
+  });
+  const log = createLogger('controller');
+  log.level = process.env['HOLDFAST_LOG'] ?? 'fatal';
+  const adminFiles = filesOf(await issue('operator', 'admin'));
+
+  let controller = await startController(config, clock, log);
+  let client = new AdminServiceClient(controller.address, grpcChannelCredentials(adminFiles));
+  let running = true;
+  const agents = new Set<FakeAgent>();
+
+  async function stop(): Promise<void> {
+    if (!running) return;
+    running = false;
+    client.close();
+    await controller.stop();
+  }
+
+  return {
+    clock,
+    directory,
+    grantPublicKey: grants.publicPem,
+    address: () => controller.address,
+    admin: () => client,
+    files: async (name, role) => filesOf(await issue(name, role)),
+    async agent(node, options = {}) {
+      const agent = await connectAgent(controller.address, filesOf(await issue(node, 'agent')), { node, clock, ...options });
+      agents.add(agent);
+      return agent;
+    },
+    stop,
+    async start() {
+      controller = await startController(config, clock, log);
+      client = new AdminServiceClient(controller.address, grpcChannelCredentials(adminFiles));
+      running = true;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const agent of agents) agent.leave();
+      await stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A call of the API as a promise. */
+export function call<Request, Response>(
+  client: AdminServiceClient,
+  method: (request: Request, done: (error: Error | null, response: Response) => void) => unknown,
+  request: Request,
+): Promise<Response> {
+  return promisify(method.bind(client) as (request: Request, done: (error: Error | null, response: Response) => void) => void)(
+    request,
+  );
+}
+
+export const OMS: Source = { policy: BackupPolicy.BACKUP_POLICY_FULL, kind: { $case: 'oms', value: {} } };
+export const LDAP: Source = { policy: BackupPolicy.BACKUP_POLICY_FULL, kind: { $case: 'ldapServer', value: {} } };
+
+export function taskSpec(name: string, changes: Partial<TaskSpec> = {}): TaskSpec {
+  return {
+    name,
+    sources: [OMS],
+    target: { pathType: { $case: 'localDir', value: {} } },
+    copies: 2,
+    mode: { $case: 'manual', value: {} },
+    ...changes,
+  };
+}
+
+const ENDED: readonly RunState[] = [RunState.RUN_STATE_SUCCESSFUL, RunState.RUN_STATE_FAILED, RunState.RUN_STATE_STOPPED];
+
+export async function untilEnded(client: AdminServiceClient, id: string): Promise<Run> {
+  return vi.waitFor(
+    async () => {
+      const { run } = await call(client, client.getRun, { id });
+      if (run === undefined || !ENDED.includes(run.state)) throw new Error(`run ${id} is in state ${run?.state}`);
+      return run;
+    },
+    { timeout: 15_000, interval: 20 },
+  );
+}
+
+export async function until(check: () => unknown): Promise<void> {
+  await vi.waitFor(check, { timeout: 15_000, interval: 20 });
+}
+
+export async function runTask(client: AdminServiceClient, name: string): Promise<string> {
+  const { run } = await call(client, client.runTask, { requestId: '', name });
+  expect(run?.id).toBeTruthy();
+  return run?.id ?? '';
+}
