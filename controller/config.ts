@@ -46,9 +46,7 @@ export const controllerConfigSchema = z.strictObject({
   defaultTask: z
     .strictObject({
       enabled: z.boolean().default(true),
-      period: duration
-        .refine((ms) => ms > SHORTEST_PERIOD_MS, 'must be more than 120 s')
-        .default(24 * 3_600_000),
+      period: duration.refine((ms) => ms > SHORTEST_PERIOD_MS, 'must be more than 120 s').default(24 * 3_600_000),
       copies: z.int().min(1).max(1000).default(2),
       sources: z
         .array(z.enum(SOURCE_NAMES))

@@ -181,4 +181,3 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     },
   };
 }
-

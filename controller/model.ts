@@ -1,0 +1,147 @@
+/**
+ * What the controller knows, as plain data: the words of docs/design.md. Times are epoch milliseconds, sizes bytes.
+ * What runs holds what is to be done; chores (delete, mirror, clear) are never stored, they follow from these records.
+ */
+import type { FaultShape } from '#common/errors.ts';
+import type { SourceName } from '#common/names.ts';
+import type { StoredName } from '#common/manifest.ts';
+
+/** One data source of a task, always backed up in full. */
+export interface TaskSource {
+  readonly source: SourceName;
+  /** DBService: which databases; empty means every one the agent is configured for. */
+  readonly databases: readonly string[];
+  /** NameNode only; empty: the one the agent is configured for. */
+  readonly nameService: string;
+}
+
+export type Schedule =
+  | { readonly kind: 'manual' }
+  | { readonly kind: 'periodic'; readonly startMs: number; readonly periodMs: number };
+
+export interface Task {
+  readonly name: string;
+  readonly createdMs: number;
+  /** The task `default`: exists from the start, is never deleted. */
+  readonly system: boolean;
+  readonly sources: readonly TaskSource[];
+  readonly copies: number;
+  readonly schedule: Schedule;
+  readonly locked: boolean;
+  /** undefined: never by itself. */
+  readonly nextStartMs: number | undefined;
+  readonly lastRunId: string | undefined;
+  /** When the last automatic or manual run was started, for the rule of 120 s. */
+  readonly lastStartedMs: number | undefined;
+}
+
+export type RunState = 'waiting' | 'running' | 'successful' | 'failed' | 'stopped';
+
+/** The share of one source in a run: at most one assignment. */
+export interface SourceRun {
+  readonly source: SourceName;
+  readonly node: string;
+  readonly state: RunState;
+  readonly assignmentId: string;
+  readonly attempt: number;
+  readonly fault: FaultShape | undefined;
+  readonly file: BackupFile | undefined;
+  /** Nodes whose vault took the file. */
+  readonly storedOn: readonly string[];
+  readonly startedMs: number | undefined;
+  readonly endedMs: number | undefined;
+}
+
+export interface Run {
+  readonly id: string;
+  readonly kind: 'backup' | 'restore';
+  /** The task's name, or the restore's. */
+  readonly task: string;
+  readonly trigger: 'manual' | 'period';
+  readonly state: RunState;
+  readonly createdMs: number;
+  readonly startedMs: number | undefined;
+  readonly endedMs: number | undefined;
+  readonly fault: FaultShape | undefined;
+  /** The set that a backup makes or a restore reads. */
+  readonly setId: string;
+  readonly sources: readonly SourceRun[];
+  /** Someone wants it to end: no further source begins. */
+  readonly stopReason: string | undefined;
+  /** The task as it was when the run started: a modification takes effect at the next run. */
+  readonly startedFrom: Task | undefined;
+}
+
+export interface BackupFile {
+  readonly source: SourceName;
+  readonly manifest: StoredName;
+  readonly archive: StoredName;
+  readonly index: StoredName;
+  readonly entries: number;
+  readonly contentBytes: bigint;
+}
+
+/** A backup file and the nodes whose vault holds it. */
+export interface HeldFile {
+  readonly file: BackupFile;
+  readonly nodes: readonly string[];
+}
+
+export interface BackupSet {
+  readonly id: string;
+  readonly task: string;
+  readonly runId: string;
+  readonly createdMs: number;
+  readonly files: readonly HeldFile[];
+  readonly missingSources: readonly SourceName[];
+  readonly deleting: boolean;
+  readonly verifiedMs: number | undefined;
+  readonly productVersion: string;
+  /** "node: source, source" a line, when the run started; compared at restore. */
+  readonly topology: readonly string[];
+}
+
+export interface RestoreOptions {
+  /** "from=to" each. */
+  readonly renameDatabases: readonly string[];
+  readonly directory: string;
+  readonly otherVersion: boolean;
+  readonly otherTopology: boolean;
+}
+
+export interface Restore {
+  readonly name: string;
+  readonly setId: string;
+  /** Never empty: all of the set when none was named. */
+  readonly sources: readonly SourceName[];
+  readonly options: RestoreOptions;
+  readonly createdMs: number;
+  readonly lastRunId: string | undefined;
+}
+
+export interface Alarm {
+  readonly id: number;
+  /** What it is about: a task, a node. One alarm of an id and subject is up at a time. */
+  readonly subject: string;
+  readonly detail: string;
+  readonly raisedMs: number;
+  readonly clearedMs: number | undefined;
+}
+
+/** What an attempt that was given up may have left in vaults, to be cleared there when they are back. */
+export interface Leftover {
+  readonly runId: string;
+  /** That of the clearing: fences the one given up. */
+  readonly attempt: number;
+  readonly prefix: string;
+  readonly nodes: readonly string[];
+}
+
+export interface LogLine {
+  readonly runId: string;
+  readonly timeMs: number;
+  readonly level: string;
+  /** Empty: of the whole run. */
+  readonly source: string;
+  readonly message: string;
+}

@@ -1,0 +1,50 @@
+/** The catalogue in one SQLite file: WAL, every commit on the disk before it is answered. */
+import { chmodSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import type { SQLInputValue } from 'node:sqlite';
+import { Kysely, SqliteDialect } from 'kysely';
+import { toAppError } from '#common/errors.ts';
+import { migrate } from './schema.ts';
+import type { Schema } from './schema.ts';
+import type { Store } from './store.ts';
+import { viewOf } from './view.ts';
+
+export async function openSqliteStore(path: string): Promise<Store> {
+  const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: openDatabase(path) }) });
+  try {
+    await migrate(db, path);
+  } catch (error) {
+    await db.destroy();
+    throw toAppError(error, `open the catalogue ${path}`);
+  }
+  return {
+    ...viewOf(db),
+    transaction: (work) => db.transaction().execute((transaction) => work(viewOf(transaction))),
+    close: () => db.destroy(),
+  };
+}
+
+/** node:sqlite in the shape that kysely expects. */
+function openDatabase(path: string) {
+  let database: DatabaseSync;
+  try {
+    database = new DatabaseSync(path);
+    chmodSync(path, 0o600);
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
+  } catch (error) {
+    throw toAppError(error, `open the catalogue ${path}`);
+  }
+  return {
+    close: () => database.close(),
+    prepare(text: string) {
+      const statement = database.prepare(text);
+      const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[];
+      return {
+        reader: statement.columns().length > 0,
+        all: (parameters: readonly unknown[]) => statement.all(...values(parameters)),
+        run: (parameters: readonly unknown[]) => statement.run(...values(parameters)),
+        iterate: (parameters: readonly unknown[]) => statement.iterate(...values(parameters)),
+      };
+    },
+  };
+}
