@@ -1,0 +1,63 @@
+/** What a task may be. Every fault is named, so that a caller corrects all of them at once. */
+
+/** 3 to 128 letters, digits and underscores. Documented; it becomes a directory, so nothing else may stand in it. */
+const NAME = /^[A-Za-z0-9_]{3,128}$/;
+/** Rule: an automatic run needs more than 120 s since the one before. */
+export const SHORTEST_GAP_MS = 120_000;
+/** At most 100 tasks of each kind exist. Documented. */
+export const MOST_TASKS = 100;
+/** More would only mean that nobody wants retention. */
+const MOST_COPIES = 1000;
+const DATABASE = /^[^\0/]{1,63}$/;
+
+export interface TaskInput {
+  readonly name: string;
+  /** undefined: a kind this version does not know. */
+  readonly sources: readonly { readonly source: string | undefined; readonly full: boolean; readonly databases: readonly string[] }[];
+  readonly targetKnown: boolean;
+  readonly copies: number;
+  readonly schedule: { kind: 'manual' } | { kind: 'periodic'; startMs: number; periodMs: number } | undefined;
+}
+
+export function nameFaults(name: string, what: string): string[] {
+  return NAME.test(name) ? [] : [`the name of a ${what} is 3 to 128 letters, digits and underscores, and ${JSON.stringify(name)} is not`];
+}
+
+export function taskFaults(input: TaskInput): string[] {
+  return [
+    ...nameFaults(input.name, 'task'),
+    ...sourceFaults(input.sources),
+    ...(input.targetKnown ? [] : ['the target is missing or unknown: only local_dir is known']),
+    ...(Number.isInteger(input.copies) && input.copies >= 1 && input.copies <= MOST_COPIES
+      ? []
+      : [`copies is 1 to ${MOST_COPIES}, and ${input.copies} is not`]),
+    ...scheduleFaults(input.schedule),
+  ];
+}
+
+function sourceFaults(sources: TaskInput['sources']): string[] {
+  if (sources.length === 0) return ['a task has one data source or more'];
+  const names = sources.map(({ source }) => source);
+  const twice = new Set(names.filter((name, index) => name !== undefined && names.indexOf(name) !== index));
+  return [
+    ...sources.flatMap(({ source, full, databases }, index) => {
+      if (source === undefined) return [`data source ${index + 1} is missing or of an unknown kind`];
+      return [
+        ...(full ? [] : [`${source} takes the policy FULL only`]),
+        ...databases
+          .filter((name) => !DATABASE.test(name))
+          .map((name) => `${JSON.stringify(name)} is not the name of a database of ${source}`),
+      ];
+    }),
+    ...[...twice].map((name) => `${name} stands twice among the data sources`),
+  ];
+}
+
+function scheduleFaults(schedule: TaskInput['schedule']): string[] {
+  if (schedule === undefined) return ['the mode is missing: manual or periodic'];
+  if (schedule.kind === 'manual') return [];
+  return [
+    ...(schedule.periodMs > SHORTEST_GAP_MS ? [] : [`the period is more than 120 s, and ${schedule.periodMs / 1000} s is not`]),
+    ...(schedule.startMs >= 0 ? [] : ['the first start is a time in epoch milliseconds']),
+  ];
+}
