@@ -6,7 +6,7 @@ export const DEFAULT_TIMEOUT_MS = 7_200_000;
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** "2h", "90 m", "30s", or a number of seconds; milliseconds inside. */
-const duration = z.union([z.number(), z.string()]).transform((value, context) => {
+export const duration = z.union([z.number(), z.string()]).transform((value, context) => {
   const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)\s*$/.exec(typeof value === 'number' ? `${value}s` : value);
   const ms = Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? Number.NaN);
   // AbortSignal.timeout takes no more than 2^31 - 1 ms (24.8 days).

@@ -1,0 +1,22 @@
+/** LdapServer: users, groups, password policies and keys, held by OpenLDAP. */
+import { systemClock } from '#common/clock.ts';
+import type { Clock } from '#common/clock.ts';
+import { prepareLdapBackup } from './ldap/backup.ts';
+import { planLdapRestore } from './ldap/plan.ts';
+import { prepareLdapRestore } from './ldap/restore.ts';
+import { slapdService } from './ldap/service.ts';
+import type { LdapServerSettings } from './ldap/settings.ts';
+import { undoSwitch } from './service-switch.ts';
+import type { Source } from './source.ts';
+
+export { ldapServerSettingsSchema } from './ldap/settings.ts';
+
+export function createLdapServerSource(settings: LdapServerSettings, clock: Clock = systemClock): Source {
+  return {
+    name: 'LdapServer',
+    prepareBackup: (_request, io) => prepareLdapBackup(settings, io),
+    planRestore: (request, io) => planLdapRestore(settings, request, io),
+    prepareRestore: (request, io) => Promise.resolve(prepareLdapRestore(settings, request, io, clock)),
+    undoRestore: (undo, io) => undoSwitch(slapdService(settings, true), undo, io),
+  };
+}

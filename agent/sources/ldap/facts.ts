@@ -1,0 +1,42 @@
+/** What the backup of slapd remembers for its restore; stands in the manifest. */
+import { z } from 'zod';
+import { AppError } from '#common/errors.ts';
+
+const databaseSchema = z.strictObject({
+  /** As slapcat -n counts. */
+  number: z.int().positive(),
+  suffix: z.string(),
+  directory: z.string().regex(/^\//),
+  entries: z.int().nonnegative(),
+});
+
+const factsSchema = z.strictObject({
+  version: z.string(),
+  databases: z.array(databaseSchema),
+  /** Directory → user:group and octal mode, at the backup. */
+  owners: z.record(z.string(), z.strictObject({ owner: z.string(), mode: z.string() })),
+  hasTls: z.boolean(),
+});
+
+export type LdapFacts = z.infer<typeof factsSchema>;
+export type LdapDatabase = z.infer<typeof databaseSchema>;
+
+export function encodeFacts(facts: LdapFacts): Record<string, string> {
+  return { ldapServer: JSON.stringify(facts) };
+}
+
+/** @throws AppError DAMAGED */
+export function decodeFacts(facts: Readonly<Record<string, string>>): LdapFacts {
+  const parsed = factsSchema.safeParse(JSON.parse(facts['ldapServer'] ?? 'null'));
+  if (!parsed.success)
+    throw new AppError('DAMAGED', `the facts of the LdapServer backup cannot be read: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+/** Names in the archive. */
+export const layout = {
+  root: 'ldapserver',
+  config: 'ldapserver/config.ldif',
+  database: (number: number) => `ldapserver/database-${number}.ldif`,
+  tls: 'ldapserver/tls',
+} as const;

@@ -1,0 +1,21 @@
+/** NameNode: the metadata of HDFS. */
+import { systemClock } from '#common/clock.ts';
+import type { Clock } from '#common/clock.ts';
+import { prepareNameNodeBackup } from './name-node/backup.ts';
+import { planNameNodeRestore } from './name-node/plan.ts';
+import { nameNodeService, prepareNameNodeRestore } from './name-node/restore.ts';
+import type { NameNodeSettings } from './name-node/settings.ts';
+import { undoSwitch } from './service-switch.ts';
+import type { Source } from './source.ts';
+
+export { nameNodeSettingsSchema } from './name-node/settings.ts';
+
+export function createNameNodeSource(settings: NameNodeSettings, clock: Clock = systemClock): Source {
+  return {
+    name: 'NameNode',
+    prepareBackup: (_request, io) => prepareNameNodeBackup(settings, io),
+    planRestore: (request, io) => planNameNodeRestore(settings, request, io),
+    prepareRestore: (request, io) => Promise.resolve(prepareNameNodeRestore(settings, request, io, clock)),
+    undoRestore: (undo, io) => undoSwitch(nameNodeService(settings), undo, io),
+  };
+}

@@ -1,0 +1,59 @@
+/** Hadoop's own tools. Each is a Java machine that takes a second to start. */
+import { join } from 'node:path';
+import { AppError } from '#common/errors.ts';
+import { runTool } from '../../tool.ts';
+import type { Point } from './name-directory.ts';
+import type { NameNodeSettings } from './settings.ts';
+
+/** Ends the open edit segment, so that it can be copied whole. Answers the last transaction before the new one. HDFS goes on serving. */
+export async function rollEdits(settings: NameNodeSettings, signal: AbortSignal): Promise<bigint> {
+  const doing = `roll the edits of the NameNode at ${settings.rpcAddress}`;
+  const { stdout } = await hdfs(settings, doing, ['dfsadmin', '-fs', `hdfs://${settings.rpcAddress}`, '-rollEdits'], signal);
+  const next = /segment starts at txid (\d+)/.exec(stdout)?.[1];
+  if (next === undefined) throw new AppError('TOOL', `${doing}: its answer names no transaction: ${stdout.slice(-300)}`);
+  return BigInt(next) - 1n;
+}
+
+/** Reads image and segments as a NameNode would. An MD5 says that bytes are as they were written; this says that they mean something. */
+export async function requireReadable(
+  settings: NameNodeSettings,
+  current: string,
+  point: Point,
+  signal: AbortSignal,
+): Promise<void> {
+  const { image, segments } = point;
+  await hdfs(
+    settings,
+    `read the image ${image} offline`,
+    ['oiv', '-p', 'XML', '-i', join(current, image), '-o', '/dev/null'],
+    signal,
+  );
+  for (const { name } of segments) {
+    await hdfs(
+      settings,
+      `read the edits ${name} offline`,
+      ['oev', '-p', 'stats', '-i', join(current, name), '-o', '/dev/null'],
+      signal,
+    );
+  }
+}
+
+async function hdfs(
+  settings: NameNodeSettings,
+  doing: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<{ stdout: string }> {
+  const result = await runTool({
+    doing,
+    command: settings.hdfs,
+    args,
+    timeoutMs: settings.timeout,
+    env: settings.user === undefined ? {} : { HADOOP_USER_NAME: settings.user },
+    signal,
+  });
+  // The offline viewers report some faults on their standard error only, and end with 0.
+  const fault = /^(?:Exception|.*(?:Encountered exception|java\.io\.\w*Exception).*)$/m.exec(result.stderr)?.[0];
+  if (fault !== undefined) throw new AppError('TOOL', `${doing}: ${fault.slice(0, 500)}`);
+  return result;
+}

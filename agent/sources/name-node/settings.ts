@@ -1,0 +1,26 @@
+/** What an agent must know of the NameNode on its node. */
+import { z } from 'zod';
+import { absolutePath, duration } from '../postgres/settings.ts';
+import { commandSchema } from '../service-switch.ts';
+
+const address = z.string().regex(/^[^\s:/]+:\d{1,5}$/, 'must be host:port');
+
+export const nameNodeSettingsSchema = z.strictObject({
+  /** Of the NameNode's web server: its state is read there. */
+  httpAddress: address,
+  httpScheme: z.enum(['http', 'https']).default('http'),
+  rpcAddress: address,
+  /** dfs.namenode.name.dir: one of them, on this node. */
+  nameDirectory: absolutePath,
+  /** Hadoop's `hdfs` command. */
+  hdfs: absolutePath,
+  /** HADOOP_USER_NAME, where there is no Kerberos: an HDFS superuser. */
+  user: z.string().min(1).optional(),
+  /** Of each tool. */
+  timeout: duration.default(600_000),
+  /** Commands that return when it serves, and when it has ended; without them a person stops and starts it. */
+  start: commandSchema.optional(),
+  stop: commandSchema.optional(),
+});
+
+export type NameNodeSettings = z.output<typeof nameNodeSettingsSchema>;
