@@ -1,0 +1,110 @@
+/** `holdfast completion`: written from the commands themselves, so that it never lags behind them. */
+import type { Command } from 'commander';
+import { AppError } from '#common/errors.ts';
+import { SOURCE_NAMES } from '#common/names.ts';
+import type { Context } from './context.ts';
+
+/** Arguments and options whose values the controller knows: how to list them. */
+const NAMED: Readonly<Record<string, { list: string; field: string }>> = {
+  task: { list: 'task list', field: 'name' },
+  run: { list: 'run list', field: 'id' },
+  set: { list: 'set list', field: 'id' },
+  restore: { list: 'restore list', field: 'name' },
+  node: { list: 'agent list', field: 'node' },
+};
+
+export function addCompletion(program: Command, context: Context): void {
+  program
+    .command('completion <shell>')
+    .description('Print the completion script of bash or zsh.')
+    .addHelpText('after', '\nbash: source <(holdfast completion bash)\nzsh:  source <(holdfast completion zsh), after compinit')
+    .action((shell: string) => {
+      if (shell !== 'bash' && shell !== 'zsh') {
+        throw new AppError('INVALID', `there is no completion for ${JSON.stringify(shell)}`, { hint: 'Shells: bash, zsh.' });
+      }
+      // zsh runs completions written for bash.
+      const prefix = shell === 'zsh' ? 'autoload -U +X bashcompinit && bashcompinit\n' : '';
+      context.terminal.out.write(prefix + bashScript(program));
+    });
+}
+
+function bashScript(program: Command): string {
+  const commands = walk(program, '');
+  const words = commands.map(({ path, words: own }) => `    '${path}') words='${own.join(' ')}' ;;`);
+  const named = commands.flatMap(({ path, argument }) => {
+    const known = NAMED[argument ?? ''];
+    return known === undefined ? [] : [`    '${path}') _holdfast_names ${known.list} ${known.field} ;;`];
+  });
+  const valued = optionsOf(program, commands).filter(({ value }) => value !== undefined);
+  return `# Completion of holdfast for bash (and zsh by bashcompinit). Made by: holdfast completion
+_holdfast_names() { # noun verb field: what the controller lists; silent when it cannot be reached
+  holdfast "$1" "$2" --json 2>/dev/null | sed -n 's/^    "'"$3"'": "\\([^"]*\\)",\\{0,1\\}$/\\1/p'
+}
+_holdfast() {
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} path='' words='' word i skip=''
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=\${COMP_WORDS[i]}
+    if [ -n "$skip" ]; then skip=''; continue; fi
+    case $word in
+      ${valued.map(({ flag }) => flag).join(' | ')}) skip=yes ;;
+      -*) ;;
+      *) case "$path\${path:+ }$word" in
+          ${commands.flatMap(({ path }) => (path === '' ? [] : [`'${path}'`])).join(' | ')}) path="$path\${path:+ }$word" ;;
+        esac ;;
+    esac
+  done
+  case $previous in
+${valued.map(({ flag, value }) => `    ${flag}) ${valueReply(value ?? '')}; return ;;`).join('\n')}
+  esac
+  case $path in
+${words.join('\n')}
+  esac
+  case $current in
+    -*) ;;
+    *) case $path in
+${named.map((line) => line.replace(/\) (.*) ;;$/, `) words="$($1)" ;;`)).join('\n')}
+    esac ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+complete -F _holdfast holdfast
+`;
+}
+
+interface Completed {
+  readonly path: string;
+  readonly words: readonly string[];
+  readonly argument: string | undefined;
+  readonly command: Command;
+}
+
+function walk(command: Command, path: string): Completed[] {
+  const help = command.createHelp();
+  const children = command.commands;
+  const flags = [...help.visibleOptions(command), ...help.visibleGlobalOptions(command)].flatMap(({ long }) => long ?? []);
+  const argument = command.registeredArguments[0]?.name();
+  const shells = argument === 'shell' ? ['bash', 'zsh'] : [];
+  // The daemon is no command of this program.
+  const names = [...children.map((child) => child.name()), ...(path === '' ? ['controller'] : []), ...shells];
+  return [
+    { path, words: [...names, ...flags], argument, command },
+    ...children.flatMap((child) => walk(child, `${path}${path === '' ? '' : ' '}${child.name()}`)),
+  ];
+}
+
+function optionsOf(program: Command, commands: readonly Completed[]): { flag: string; value: string | undefined }[] {
+  const all = [program, ...commands.map(({ command }) => command)].flatMap(({ options }) => options);
+  const seen = new Map(all.flatMap(({ long, flags }) => (long ? [[long, /<([^>]+)>/.exec(flags)?.[1]] as const] : [])));
+  return [...seen].map(([flag, value]) => ({ flag, value }));
+}
+
+function valueReply(value: string): string {
+  const known = NAMED[value];
+  const reply = (from: string) => `COMPREPLY=($(compgen ${from} -- "$current"))`;
+  if (known !== undefined) return reply(`-W "$(_holdfast_names ${known.list} ${known.field})"`);
+  if (value === 'file') return reply('-f');
+  if (value === 'dir') return reply('-d');
+  if (value === 'name') return reply(`-W '${SOURCE_NAMES.join(' ')}'`);
+  return ':';
+}

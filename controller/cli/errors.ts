@@ -1,0 +1,77 @@
+/** Every error that a person sees: what failed, what to do next, and the exit status of the error table. */
+import { Metadata, status } from '@grpc/grpc-js';
+import { CommanderError } from 'commander';
+import { z } from 'zod';
+import { AppError, ERROR_CODES, fromFault, toAppError } from '#common/errors.ts';
+import type { ErrorCode } from '#common/errors.ts';
+import { say } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Trailer with the JSON of a Fault: what a gRPC status alone cannot carry. */
+const FAULT_TRAILER = 'holdfast-fault-bin';
+/** As shells have it: 128 + SIGINT. */
+export const EXIT_INTERRUPTED = 130;
+
+const faultSchema = z.object({ code: z.string(), message: z.string(), hint: z.string() });
+
+interface CallError extends Error {
+  readonly code: status;
+  readonly details: string;
+  readonly metadata: Metadata;
+}
+
+function isCallError(caught: unknown): caught is CallError {
+  return caught instanceof Error && 'metadata' in caught && caught.metadata instanceof Metadata && 'details' in caught;
+}
+
+/** Of a call to the controller at `address`. The controller's own words are taken as they are. */
+export function fromCall(caught: unknown, address: string): AppError {
+  if (!isCallError(caught)) return toAppError(caught, `call the controller ${address}`);
+  const fault = faultOf(caught.metadata);
+  if (fault !== undefined) return fromFault(fault);
+  if (caught.code === status.UNAVAILABLE) {
+    return new AppError('UNAVAILABLE', `reach the controller ${address}: ${caught.details}`, {
+      cause: caught,
+      hint: 'Check that `holdfast controller` runs there, and that the address and the certificates in client.yaml are those of this Holdfast.',
+    });
+  }
+  return new AppError(codeOf(caught.code), `the controller ${address} answered: ${caught.details}`, { cause: caught });
+}
+
+function faultOf(metadata: Metadata): z.infer<typeof faultSchema> | undefined {
+  const [value] = metadata.get(FAULT_TRAILER);
+  if (value === undefined) return undefined;
+  try {
+    return faultSchema.parse(JSON.parse(value.toString('utf8')));
+  } catch {
+    // Of another product or version: the status still says what kind of error it is.
+    return undefined;
+  }
+}
+
+function codeOf(grpc: status): ErrorCode {
+  // Several codes share INTERNAL and RESOURCE_EXHAUSTED; the general one of each is meant.
+  if (grpc === status.INTERNAL || grpc === status.UNKNOWN) return 'FAILED';
+  const found = (Object.keys(ERROR_CODES) as ErrorCode[]).find((code) => ERROR_CODES[code].grpc === grpc);
+  return found ?? 'FAILED';
+}
+
+/** Prints it and gives the exit status. */
+export function report(caught: unknown, terminal: Terminal): number {
+  if (caught instanceof CommanderError) {
+    if (caught.exitCode === 0) return 0;
+    return report(usageError(caught), terminal);
+  }
+  const error = toAppError(caught, 'holdfast');
+  say(terminal, `error: ${error.message}`);
+  say(terminal, `next: ${error.hint}`);
+  return terminal.signal.aborted ? EXIT_INTERRUPTED : ERROR_CODES[error.code].exit;
+}
+
+function usageError(error: CommanderError): AppError {
+  if (error.code === 'commander.help') {
+    return new AppError('INVALID', 'a command is missing', { hint: 'Choose one of the commands listed above.' });
+  }
+  const message = error.message.replace(/^error: /, '').trim();
+  return new AppError('INVALID', message, { hint: 'Add --help to the command to see what it takes.' });
+}

@@ -1,0 +1,151 @@
+/** `holdfast run`: executions of tasks and restores. */
+import type { Command } from 'commander';
+import { AdminServiceService as Admin } from '#common/gen/holdfast/v1/admin.ts';
+import type { Run } from '#common/gen/holdfast/v1/admin.ts';
+import { newRequestId } from './connect.ts';
+import type { Api } from './connect.ts';
+import type { Context } from './context.ts';
+import { followRun, requireSuccess } from './follow.ts';
+import { present, readLimit } from './options.ts';
+import { printFields, printLines, printTable, size, time } from './output.ts';
+import { createProgress } from './progress.ts';
+import { describeProgress, runKind, runSeconds, runState, runTrigger, runView } from './run-view.ts';
+import { say } from './terminal.ts';
+
+export function addRun(program: Command, context: Context): void {
+  const run = program.command('run').description('Runs: executions of tasks and restores, their progress and logs.');
+
+  run
+    .command('list')
+    .description('List runs, the newest first.')
+    .option('--task <task>', 'only of this task or restore')
+    .option('--limit <n>', 'how many at most', '50')
+    .action(async (options: { task?: string; limit: string }) => {
+      const limit = readLimit(options.limit);
+      const runs = await context.withApi((api) =>
+        api.list(
+          Admin.listRuns,
+          (page) => ({ ...page, task: options.task ?? '' }),
+          (response) => response.runs,
+          limit,
+        ),
+      );
+      context.print(runs.map(runView), () => {
+        printTable(
+          context.terminal,
+          ['run', 'kind', 'task', 'state', 'by', 'started', 'took', 'set'],
+          runs.map((one) => row(one, context.terminal.clock.now())),
+        );
+      });
+    });
+
+  run
+    .command('show <run>')
+    .description('Show one run with its sources and their files.')
+    .action(async (id: string) => {
+      await context.withApi(async (api) => {
+        const one = present((await api.call(Admin.getRun, { id })).run, 'run');
+        context.print(runView(one), () => showRun(context, one));
+      });
+    });
+
+  run
+    .command('watch <run>')
+    .description('Follow a run until it has ended; the exit status is not 0 when it failed.')
+    .action(async (id: string) => {
+      await context.withApi((api) => finishRun(context, api, id, false));
+    });
+
+  run
+    .command('stop <run>')
+    .description('Stop a run; what is incomplete is removed, earlier sets stay good.')
+    .action(async (id: string) => {
+      await context.withApi(async (api) => {
+        const one = present((await api.call(Admin.stopRun, { requestId: newRequestId(), id })).run, 'run');
+        say(context.terminal, `stopping the run ${id}: ${runState(one.state)}`);
+        context.print(runView(one), () => showRun(context, one));
+      });
+    });
+
+  run
+    .command('log <run>')
+    .description('Print the log of a run.')
+    .action(async (id: string) => {
+      const lines = await context.withApi((api) =>
+        api.list(
+          Admin.listRunLog,
+          (page) => ({ ...page, id }),
+          (response) => response.lines,
+        ),
+      );
+      context.print(lines, () => {
+        printLines(
+          context.terminal,
+          lines.map(
+            (line) =>
+              `${time(line.timeMs)} ${line.level.padEnd(5)} ${line.source === '' ? '' : `${line.source}: `}${line.message}`,
+          ),
+        );
+      });
+    });
+}
+
+/** Follows the run, prints it as it ended. @throws AppError when it did not succeed */
+export async function finishRun(context: Context, api: Api, id: string, known: boolean): Promise<void> {
+  const { terminal } = context;
+  const view = createProgress(terminal);
+  let ended: Run;
+  try {
+    ended = await followRun(api, id, known, view, terminal);
+  } finally {
+    view.close();
+    if (terminal.signal.aborted) {
+      say(terminal, `The run ${id} goes on. Follow it: holdfast run watch ${id}. Stop it: holdfast run stop ${id}.`);
+    }
+  }
+  context.print(runView(ended), () => showRun(context, ended));
+  requireSuccess(ended);
+}
+
+export function showRun(context: Context, run: Run): void {
+  const { terminal } = context;
+  const now = terminal.clock.now();
+  printFields(terminal, [
+    ['run', run.id],
+    ['kind', runKind(run)],
+    ['task', run.task],
+    ['state', run.queuePosition > 0 ? `${runState(run.state)} (${run.queuePosition} in the queue)` : runState(run.state)],
+    ['started', `${time(run.startedMs)} (${runTrigger(run)})`],
+    ['took', runSeconds(run, now)],
+    ['set', run.setId],
+    ['fault', run.fault === undefined ? '' : `${run.fault.message}${run.fault.hint === '' ? '' : ` - ${run.fault.hint}`}`],
+  ]);
+  if (run.sources.length === 0) return;
+  terminal.out.write('\n');
+  printTable(
+    terminal,
+    ['source', 'node', 'state', 'took', 'content', 'stored', 'file or fault'],
+    run.sources.map((source) => [
+      source.source,
+      source.node === '' ? '-' : source.node,
+      runState(source.state),
+      runSeconds(source, now),
+      source.file === undefined ? '-' : size(source.file.contentBytes),
+      source.file?.archive === undefined ? '-' : size(source.file.archive.sizeBytes),
+      source.fault?.message ?? source.file?.archive?.key ?? describeProgress(source.progress, now),
+    ]),
+  );
+}
+
+function row(run: Run, now: number): string[] {
+  return [
+    run.id,
+    runKind(run),
+    run.task,
+    runState(run.state),
+    runTrigger(run),
+    time(run.startedMs),
+    runSeconds(run, now),
+    run.setId === '' ? '-' : run.setId,
+  ];
+}
