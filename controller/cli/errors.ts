@@ -30,12 +30,17 @@ export function fromCall(caught: unknown, address: string): AppError {
   const fault = faultOf(caught.metadata);
   if (fault !== undefined) return fromFault(fault);
   if (caught.code === status.UNAVAILABLE) {
-    return new AppError('UNAVAILABLE', `reach the controller ${address}: ${caught.details}`, {
+    return new AppError('UNAVAILABLE', `reach the controller ${address}: ${withoutNote(caught.details)}`, {
       cause: caught,
       hint: 'Check that `holdfast controller` runs there, and that the address and the certificates in client.yaml are those of this Holdfast.',
     });
   }
   return new AppError(codeOf(caught.code), `the controller ${address} answered: ${caught.details}`, { cause: caught });
+}
+
+/** grpc-js appends what it knows of name resolution, mostly nothing. */
+function withoutNote(details: string): string {
+  return details.replace(/\.? Resolution note: *$/, '');
 }
 
 function faultOf(metadata: Metadata): z.infer<typeof faultSchema> | undefined {

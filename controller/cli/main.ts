@@ -3,6 +3,9 @@ import { systemClock } from '#common/clock.ts';
 import { AppError } from '#common/errors.ts';
 import { runCli } from './program.ts';
 
+// grpc-js names an IP address as TLS server name, for which Node prints a warning (DEP0123) that no user can act on.
+process.noDeprecation = true;
+
 const interrupted = new AbortController();
 process.once('SIGINT', () => {
   interrupted.abort(new AppError('STOPPED', 'interrupted', { hint: 'Nothing of what was already asked for is undone.' }));

@@ -84,7 +84,11 @@ export function addTask(program: Command, context: Context): void {
     });
 
   addTaskOptions(
-    task.command('modify <task>').description('Change what is given, keep the rest; takes effect at the next run.'),
+    task
+      .command('modify <task>')
+      .description(
+        'Change what is given, keep the rest; takes effect at the next run. The system task `default` runs every 24h: `--every` changes that.',
+      ),
   ).action(async (name: string, options: TaskOptions) => {
     if (Object.keys(options).length === 0) {
       throw new AppError('INVALID', `modify the task ${name}: nothing to change was given`, {

@@ -1,0 +1,248 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { AppError, ERROR_CODES } from '#common/errors.ts';
+import type { ErrorCode } from '#common/errors.ts';
+import { RunState } from '#common/gen/holdfast/v1/types.ts';
+import { cli, startFake } from './fake-controller.ts';
+import type { FakeController } from './fake-controller.ts';
+import { AT, run, set, task } from './samples.ts';
+
+let fake: FakeController;
+beforeAll(async () => {
+  fake = await startFake();
+});
+afterAll(() => fake[Symbol.asyncDispose]());
+beforeEach(() => {
+  fake.requests.clear();
+  fake.answers = {};
+});
+const { RUN_STATE_SUCCESSFUL, RUN_STATE_FAILED, RUN_STATE_RUNNING, RUN_STATE_STOPPED } = RunState;
+
+describe('a list', () => {
+  test('is a table for people', async () => {
+    fake.answers = { listTasks: () => ({ tasks: [task()], nextPageToken: '' }) };
+    const { status, out } = await fake.run('task', 'list');
+    expect(status).toBe(0);
+    expect(out.split('\n')[0]).toMatch(/^TASK +STATE +MODE +SOURCES +COPIES +NEXT START +LAST RUN$/);
+    expect(out.split('\n')[1]).toMatch(/^nightly +ready +every 1d +OMS, DBService +3 +2026-11-25T09:30:00Z +-$/);
+  });
+
+  test('is one JSON document for programs: long integers as strings, times in RFC 3339, null when not yet', async () => {
+    fake.answers = { listSets: () => ({ sets: [set()], nextPageToken: '' }) };
+    const [one] = JSON.parse((await fake.run('set', 'list', '--json')).out);
+    expect(one).toMatchObject({ id: 's1', state: 'complete', created: '2026-11-24T09:30:00Z', verified: null });
+    expect(one.files[0].contentBytes).toBe('9007199254740993');
+  });
+
+  test('that is empty is an empty array', async () => {
+    fake.answers = { listRuns: () => ({ runs: [], nextPageToken: '' }) };
+    expect(JSON.parse((await fake.run('run', 'list', '--json')).out)).toEqual([]);
+  });
+
+  test('is fetched page by page to its end', async () => {
+    fake.answers = {
+      listTasks: ({ pageToken }: { pageToken: string }) => ({
+        tasks: [task({ lastRunId: `after "${pageToken}"` })],
+        nextPageToken: pageToken === '' ? 'two' : '',
+      }),
+    };
+    const tasks = JSON.parse((await fake.run('task', 'list', '--json')).out) as { lastRunId: string }[];
+    expect(tasks.map(({ lastRunId }) => lastRunId)).toEqual(['after ""', 'after "two"']);
+  });
+});
+
+describe('a task', () => {
+  test('is created from the options', async () => {
+    fake.answers = { createTask: () => ({ task: task() }) };
+    const args = ['--source', 'oms', '--source', 'DBService', '--database', 'hivemeta', '--every', '12h', '--copies', '5'];
+    const { status } = await fake.run('task', 'create', 'nightly', ...args, '--start', '2026-11-24T17:30:00+08:00');
+    expect(status).toBe(0);
+    expect(fake.requests.get('createTask')).toMatchObject([
+      {
+        requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        spec: {
+          name: 'nightly',
+          copies: 5,
+          sources: [{ kind: { $case: 'oms' } }, { kind: { $case: 'dbService', value: { databases: ['hivemeta'] } } }],
+          mode: { $case: 'periodic', value: { periodSeconds: 43_200n, startMs: AT } },
+        },
+      },
+    ]);
+  });
+
+  test('that is modified keeps what was not named', async () => {
+    fake.answers = { getTask: () => ({ task: task() }), modifyTask: () => ({ task: task() }) };
+    await fake.run('task', 'modify', 'nightly', '--copies', '7');
+    const spec = task().spec;
+    expect(fake.requests.get('modifyTask')).toMatchObject([{ spec: { ...spec, copies: 7 } }]);
+  });
+
+  test.each([
+    [['--source', 'HBase'], /the source "HBase" is not known/],
+    [['--source', 'OMS', '--source', 'oms'], /named twice/],
+    [[], /has no source/],
+    [['--source', 'OMS', '--every', 'soon'], /"soon" is not a duration/],
+    [['--source', 'OMS', '--every', '1d', '--start', '2026-02-31T00:00:00Z'], /is not a time/],
+    [['--source', 'OMS', '--every', '1d', '--manual'], /--manual excludes/],
+    [['--source', 'OMS', '--database', 'x'], /--database is of the source DBService/],
+    [['--source', 'OMS', '--policy', 'often'], /the policy "often" is not known/],
+    [['--source', 'OMS', '--target', 'NFS'], /the target "NFS" is not known/],
+    [['--source', 'OMS', '--copies', 'two'], /not a whole number/],
+    [['--sauce', 'OMS'], /unknown option '--sauce'/],
+  ])('with %j is refused before anything is sent', async (options, message) => {
+    const { status, err, out } = await fake.run('task', 'create', 'nightly', ...options);
+    expect(status).toBe(2);
+    expect(err).toMatch(message);
+    expect(err).toMatch(/^next: ./m);
+    expect(out).toBe('');
+    expect(fake.requests.size).toBe(0);
+  });
+});
+
+describe('an error of the controller', () => {
+  test.each(Object.keys(ERROR_CODES) as ErrorCode[])(
+    '%s is shown in its own words and ends with its own status',
+    async (code) => {
+      fake.answers = {
+        getTask: () => {
+          throw new AppError(code, 'do it to nightly: no', { hint: 'do that first' });
+        },
+      };
+      const { status, out, err } = await fake.run('task', 'show', 'nightly');
+      expect({ status, out, err }).toEqual({
+        status: ERROR_CODES[code].exit,
+        out: '',
+        err: 'error: do it to nightly: no\nnext: do that first\n',
+      });
+    },
+  );
+
+  test('a controller that is not there: 6, with its address', async () => {
+    await using gone = await startFake();
+    await gone[Symbol.asyncDispose]();
+    await using other = await startFake();
+    const { readFile, writeFile } = await import('node:fs/promises');
+    const yaml = await readFile(other.config, 'utf8');
+    await writeFile(other.config, yaml.replace(/127\.0\.0\.1:\d+/, '127.0.0.1:1'));
+    const { status, err } = await other.run('space');
+    expect(status).toBe(6);
+    expect(err).toMatch(/^error: reach the controller 127\.0\.0\.1:1: .*ECONNREFUSED/);
+    expect(err).toMatch(/^next: Check that `holdfast controller` runs/m);
+  });
+
+  test('no configuration anywhere: 3, and what to do', async () => {
+    const { status, err } = await cli(['space'], { HOME: '/nonexistent' });
+    expect(status).toBe(3);
+    expect(err).toMatch(/next: Name the client\.yaml .* --config FILE or HOLDFAST_CONFIG/);
+  });
+});
+
+describe('--wait', () => {
+  const fault = { code: 'NO_SPACE', message: 'store OMS: the vault is full', hint: 'Free some.' };
+
+  test('follows the run to its end: progress on standard error, the run on standard output', async () => {
+    fake.answers = {
+      runTask: () => ({ run: run(RUN_STATE_RUNNING) }),
+      watchRun: () => [{ run: run(RUN_STATE_RUNNING) }, { run: run(RUN_STATE_SUCCESSFUL) }],
+    };
+    const { status, out, err } = await fake.run('task', 'run', 'nightly', '--wait');
+    expect(status).toBe(0);
+    expect(err).toMatch(/^OMS +running: store 250 MB of 1 GB, 25 %, 50 MB\/s$/m);
+    expect(out).toMatch(/^state +successful$/m);
+    expect(out).toMatch(/^took +1m 05s$/m);
+  });
+
+  test.each([
+    [RUN_STATE_FAILED, fault, 9, /error: the run r1 of nightly failed: store OMS: the vault is full\nnext: Free some\./],
+    [RUN_STATE_FAILED, undefined, 5, /next: Read: holdfast run log r1/],
+    [RUN_STATE_STOPPED, undefined, 5, /error: the run r1 of nightly was stopped/],
+  ])('a run that ends in state %i with fault %j ends with a status of its own', async (state, given, exit, message) => {
+    fake.answers = {
+      startRestore: () => ({ run: run(RUN_STATE_RUNNING) }),
+      watchRun: () => [{ run: run(state, { fault: given }) }],
+    };
+    const { status, out, err } = await fake.run('restore', 'start', 'back', '--yes', '--wait', '--json');
+    expect(status).toBe(exit);
+    expect(err).toMatch(message);
+    expect(JSON.parse(out)).toMatchObject({ id: 'r1' });
+  });
+
+  test('goes on when the controller restarts', async () => {
+    let watched = 0;
+    fake.answers = {
+      runTask: () => ({ run: run(RUN_STATE_RUNNING) }),
+      watchRun: () => {
+        if (watched++ > 0) return [{ run: run(RUN_STATE_SUCCESSFUL) }];
+        setImmediate(() => void fake.restart());
+        return new Promise(() => undefined);
+      },
+    };
+    const { status, err } = await fake.run('task', 'run', 'nightly', '--wait');
+    expect(err).toContain('the controller is away; the run goes on without it');
+    expect(err).toContain('the controller is back');
+    expect(status).toBe(0);
+  });
+
+  test('interrupted leaves the run running and says so', async () => {
+    const interrupt = new AbortController();
+    fake.answers = {
+      watchRun: () => {
+        interrupt.abort(new AppError('STOPPED', 'interrupted'));
+        return new Promise(() => undefined);
+      },
+    };
+    const { status, err } = await cli(['run', 'watch', 'r1'], { HOLDFAST_CONFIG: fake.config }, interrupt.signal);
+    expect(status).toBe(130);
+    expect(err).toContain('The run r1 goes on. Follow it: holdfast run watch r1. Stop it: holdfast run stop r1.');
+    expect(fake.requests.has('stopRun')).toBe(false);
+  });
+});
+
+describe('a set', () => {
+  test('that is damaged fails its verification with 8', async () => {
+    fake.answers = {
+      getSet: () => ({ set: set() }),
+      verifySet: () => ({ set: set(), faults: ['mn2: OMS: SHA-256 differs'], readBytes: 5n }),
+    };
+    const { status, out, err } = await fake.run('set', 'verify', 's1', '--wait', '--json');
+    expect(status).toBe(8);
+    expect(JSON.parse(out)).toMatchObject({ faults: ['mn2: OMS: SHA-256 differs'], readBytes: '5' });
+    expect(err).toMatch(/error: the set s1 is damaged/);
+  });
+});
+
+describe('a plan', () => {
+  test('that holds a refusal is shown and ends with 4', async () => {
+    const source = {
+      source: 'NameNode',
+      node: 'dn1',
+      steps: ['stage'],
+      overwrites: ['/name'],
+      mustBeStopped: ['NameNode'],
+      refusals: ['a NameNode runs on /name'],
+      warnings: [],
+      neededBytes: 5n,
+      freeBytes: 10n,
+    };
+    fake.answers = { planRestore: () => ({ plan: { setId: 's1', sources: [source], refusals: [], warnings: ['old'] } }) };
+    const { status, out, err } = await fake.run('restore', 'plan', 's1');
+    expect(status).toBe(4);
+    expect(out).toMatch(/REFUSED:\n +- a NameNode runs on \/name/);
+    expect(err).toMatch(/cannot be started: NameNode: a NameNode runs on \/name/);
+  });
+});
+
+describe('a destructive act without a person', () => {
+  test.each([
+    ['task', 'delete', 'deleteTask', {}],
+    ['set', 'delete', 'deleteSet', { set: set() }],
+    ['restore', 'start', 'startRestore', { run: run(RUN_STATE_RUNNING) }],
+  ])('%s %s asks for --yes, and with it is done', async (noun, verb, method, answer) => {
+    fake.answers = { [method]: () => answer };
+    const refused = await fake.run(noun, verb, 'x');
+    expect(refused.status).toBe(4);
+    expect(refused.err).toMatch(/next: Add --yes/);
+    expect(fake.requests.size).toBe(0);
+    expect((await fake.run(noun, verb, 'x', '--yes')).status).toBe(0);
+    expect(fake.requests.get(method)).toHaveLength(1);
+  });
+});

@@ -1,0 +1,76 @@
+import { readFile } from 'node:fs/promises';
+import { execa } from 'execa';
+import { describe, expect, test } from 'vitest';
+import type { Command } from 'commander';
+import { systemClock } from '#common/clock.ts';
+import { ERROR_CODES } from '#common/errors.ts';
+import { createProgram } from '../../controller/cli/program.ts';
+import { cli } from './fake-controller.ts';
+
+const program = createProgram({
+  out: process.stdout,
+  err: process.stderr,
+  interactive: false,
+  env: {},
+  clock: systemClock,
+  signal: new AbortController().signal,
+});
+const leaves = (command: Command, path: string[]): string[][] =>
+  command.commands.length === 0 ? [path] : command.commands.flatMap((child) => leaves(child, [...path, child.name()]));
+const commands = leaves(program, []);
+const manual = await readFile('docs/cli.md', 'utf8');
+
+describe('the commands', () => {
+  test('are these', () => {
+    expect(commands.map((path) => path.join(' '))).toEqual([
+      'init',
+      ...['create', 'list', 'show', 'run', 'lock', 'unlock', 'modify', 'delete'].map((verb) => `task ${verb}`),
+      ...['list', 'show', 'watch', 'stop', 'log'].map((verb) => `run ${verb}`),
+      ...['list', 'show', 'verify', 'delete'].map((verb) => `set ${verb}`),
+      ...['plan', 'create', 'start', 'list', 'show'].map((verb) => `restore ${verb}`),
+      'agent list',
+      'agent show',
+      'space',
+      'alarm list',
+      'completion',
+    ]);
+  });
+
+  test.each(commands.map((path) => path.join(' ')))('holdfast %s explains itself and stands in docs/cli.md', async (path) => {
+    const { status, out } = await cli([...path.split(' '), '--help']);
+    expect(status).toBe(0);
+    expect(out).toContain(`Usage: holdfast ${path}`);
+    expect(out.split('\n')[2]).toMatch(/^[A-Z].{10,}/);
+    expect(manual).toContain(`holdfast ${path}`);
+  });
+
+  test('the first page names the daemons', async () => {
+    const { out } = await cli(['--help']);
+    expect(out).toMatch(/^ {2}controller +keeps the catalogue/m);
+    expect(out).toMatch(/^ {2}agent +on every node/m);
+  });
+
+  test.each([[[]], [['task']], [['task', 'bogus']], [['bogus']], [['task', 'show']]])(
+    '%j is bad input, with a next step',
+    async (args) => {
+      const { status, out, err } = await cli(args);
+      expect({ status, out }).toEqual({ status: 2, out: '' });
+      expect(err).toMatch(/^error: .+\nnext: .+$/m);
+    },
+  );
+});
+
+test('the table of exit statuses in docs/cli.md is that of the code', () => {
+  const documented = Object.fromEntries(
+    [...manual.matchAll(/^\| (\d+) \| ([A-Z_, ]+) \|/gm)].flatMap(([, exit, codes]) =>
+      (codes ?? '').split(', ').map((code) => [code, Number(exit)]),
+    ),
+  );
+  expect(documented).toEqual(Object.fromEntries(Object.entries(ERROR_CODES).map(([code, { exit }]) => [code, exit])));
+});
+
+test('the entry script runs the command line and passes its exit status on', async () => {
+  const { exitCode, stdout, stderr } = await execa('scripts/holdfast', ['agent', 'show'], { reject: false, stdin: 'ignore' });
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+  expect(stderr).toMatch(/^error: missing required argument 'node'\nnext: /);
+});

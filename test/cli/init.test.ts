@@ -1,0 +1,90 @@
+import { X509Certificate } from 'node:crypto';
+import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadControllerConfig } from '../../controller/config.ts';
+import { cli } from './fake-controller.ts';
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'holdfast-init-'));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+const nodes = ['--active', 'mn1=10.0.0.1', '--standby', 'mn2=10.0.0.2:999', '--node', 'dn1'];
+const make = (...more: string[]) => cli(['init', '--directory', join(root, 'made'), '--controller', 'ctl', ...nodes, ...more]);
+const read = (path: string) => readFile(join(root, 'made', path), 'utf8');
+
+describe('holdfast init', () => {
+  test('makes everything, for its owner only', async () => {
+    const { status, out } = await make();
+    expect(status).toBe(0);
+    expect(out).toContain('nodes/mn2/       copy to 10.0.0.2');
+    const entries = await readdir(join(root, 'made'), { recursive: true });
+    const ofNode = (node: string) =>
+      ['agent.yaml', 'ca.crt', 'grant.pub', 'node.crt', 'node.key'].map((name) => `nodes/${node}/${name}`);
+    const files = [
+      ...['admin.crt', 'admin.key', 'ca.crt', 'client.yaml'].map((name) => `admin/${name}`),
+      ...['ca.crt', 'ca.key'].map((name) => `ca/${name}`),
+      ...['ca.crt', 'controller.crt', 'controller.key', 'controller.yaml', 'grant.key'].map((name) => `controller/${name}`),
+      ...['dn1', 'mn1', 'mn2'].flatMap(ofNode),
+    ];
+    expect(entries.filter((name) => files.includes(name)).toSorted()).toEqual(files);
+    for (const name of entries) {
+      const { mode } = await stat(join(root, 'made', name));
+      expect((mode & 0o777).toString(8), name).toBe(files.includes(name) ? '600' : '700');
+    }
+    expect(await readdir(root)).toEqual(['made']);
+  });
+
+  test('signs every certificate with its CA, for the name, role and host of each', async () => {
+    await make();
+    const ca = new X509Certificate(await read('ca/ca.crt'));
+    for (const [path, subject, host] of [
+      ['controller/controller.crt', 'CN=controller\nOU=controller', 'ctl'],
+      ['nodes/mn1/node.crt', 'CN=mn1\nOU=agent', '10.0.0.1'],
+      ['nodes/dn1/node.crt', 'CN=dn1\nOU=agent', 'dn1'],
+      ['admin/admin.crt', 'CN=admin\nOU=admin', undefined],
+    ] as const) {
+      const certificate = new X509Certificate(await read(path));
+      expect(certificate.verify(ca.publicKey), path).toBe(true);
+      expect(certificate.subject).toBe(subject);
+      if (host !== undefined) expect(certificate.subjectAltName).toContain(host);
+    }
+  });
+
+  test('writes configurations that the daemons take', async () => {
+    await make('--data-path', '/srv/x');
+    const config = await loadControllerConfig(join(root, 'made/controller/controller.yaml'));
+    expect(config).toMatchObject({ managementNodes: { active: 'mn1', standby: 'mn2' }, listen: { port: 25_700 } });
+    const agent = await read('nodes/mn2/agent.yaml');
+    expect(agent).toContain('directory: "/srv/x/LocalBackup"');
+    expect(agent).toContain('url: "https://10.0.0.2:999"');
+    expect(await read('nodes/dn1/agent.yaml')).not.toContain('vault:');
+  });
+
+  test('never overwrites: a second time is refused and changes nothing', async () => {
+    await make();
+    const before = await read('ca/ca.key');
+    const { status, err } = await make();
+    expect(status).toBe(4);
+    expect(err).toMatch(/is not empty\nnext: Choose another --directory/);
+    expect(await read('ca/ca.key')).toBe(before);
+    expect(await readdir(root)).toEqual(['made']);
+  });
+
+  test.each([
+    [['--node', '../x'], /a node is a name/],
+    [['--node', 'MN1'], /named twice/],
+    [['--node', 'dn2=host:5'], /only management nodes listen/],
+    [['--standby', 'mn2=10.0.0.1'], /would listen on 10\.0\.0\.1:25701/],
+    [['--controller', 'ctl:70000'], /not a port/],
+    [['--days', '0'], /not a number of days/],
+  ])('refuses %j and makes nothing', async (more, message) => {
+    const { status, err } = await make(...more);
+    expect(status).toBe(2);
+    expect(err).toMatch(message);
+    expect(await readdir(root)).toEqual([]);
+  });
+});
