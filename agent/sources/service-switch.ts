@@ -2,8 +2,10 @@
  * The switch of a service whose whole state is directories (slapd, a NameNode): stop it, put the staged directories in place of the old
  * ones, start it. And back: by the same process when something fails, by the next one when this one dies.
  */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { z } from 'zod';
-import { AppError } from '#common/errors.ts';
+import { AppError, toAppError } from '#common/errors.ts';
 import { runTool } from '../tool.ts';
 import { commitPlacement, placedSchema, placementSteps, removeStaged, undoPlacement } from './configuration/placement.ts';
 import type { Placed } from './configuration/placement.ts';
@@ -28,18 +30,34 @@ const undoSchema = z.strictObject({
 });
 type Switch = z.infer<typeof undoSchema>;
 
-export async function startService({ name, start, timeoutMs }: Service, signal: AbortSignal): Promise<void> {
-  if (start !== undefined) await runCommand(`start ${name}`, start, timeoutMs, signal);
+type CommandIo = Pick<SourceIo, 'workDirectory' | 'signal'>;
+
+export async function startService({ name, start, timeoutMs }: Service, io: CommandIo): Promise<void> {
+  if (start !== undefined) await runCommand(`start ${name}`, start, timeoutMs, io);
 }
 
-export async function stopService({ name, stop, timeoutMs }: Service, signal: AbortSignal): Promise<void> {
-  if (stop !== undefined) await runCommand(`stop ${name}`, stop, timeoutMs, signal);
+export async function stopService({ name, stop, timeoutMs }: Service, io: CommandIo): Promise<void> {
+  if (stop !== undefined) await runCommand(`stop ${name}`, stop, timeoutMs, io);
 }
 
-async function runCommand(doing: string, command: readonly string[], timeoutMs: number, signal: AbortSignal): Promise<void> {
-  const [tool = '', ...args] = command;
-  await runTool({ doing, command: tool, args, timeoutMs, signal });
+/** Its output goes to a file, not a pipe: a daemon that it starts keeps the pipe open, and we would wait for its end for ever. */
+async function runCommand(doing: string, command: readonly string[], timeoutMs: number, io: CommandIo): Promise<void> {
+  const output = join(io.workDirectory, 'service-output');
+  try {
+    const args = ['-c', 'exec "$@" >"$0" 2>&1 </dev/null', output, ...command];
+    await runTool({ doing, command: 'sh', args, timeoutMs, signal: io.signal });
+  } catch (error) {
+    const failure = toAppError(error, doing);
+    const said = (await readFile(output, 'utf8').catch(() => '')).trim().slice(-OUTPUT_TAIL);
+    throw new AppError(failure.code, `${doing} by ${command.join(' ')}: ${failure.message}: ${said}`, {
+      cause: failure,
+      hint: failure.hint,
+    });
+  }
 }
+
+/** What of a command's output is kept in an error: its last lines hold the reason. */
+const OUTPUT_TAIL = 2000;
 
 /** `ran`: whether the service runs before the switch. */
 export async function switchDirectories(
@@ -47,12 +65,12 @@ export async function switchDirectories(
   placed: readonly Placed[],
   ran: boolean,
   saveUndo: (undo: UndoRecord) => Promise<void>,
-  signal: AbortSignal,
+  io: SourceIo,
 ): Promise<void> {
   await saveUndo({ switch: JSON.stringify({ placed, ran } satisfies { placed: readonly Placed[]; ran: boolean }) });
-  await stopService(service, signal);
+  await stopService(service, io);
   for (const step of placed.flatMap(placementSteps)) {
-    signal.throwIfAborted();
+    io.signal.throwIfAborted();
     await step();
   }
 }
@@ -60,7 +78,7 @@ export async function switchDirectories(
 /** The old state back in place and, when it ran before, running. Repeatable; goes on although the run was stopped. */
 export async function undoSwitch(service: Service, undo: UndoRecord, io: SourceIo): Promise<void> {
   const { placed, ran } = decodeSwitch(undo);
-  const steady = new AbortController().signal;
+  const steady = { ...io, signal: new AbortController().signal };
   // It may be half started on the new state. One that cannot be stopped must not keep the old state from coming back.
   await orWarn(io, `stop ${service.name}`, () => stopService(service, steady));
   for (const one of placed.toReversed()) await undoPlacement(one);

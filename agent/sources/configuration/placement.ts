@@ -29,10 +29,7 @@ export async function stagePlacement(from: string, path: string, time: string, s
   if ((await statOrMissing(from)) === undefined) {
     throw new AppError('DAMAGED', `restore ${path}: the backup does not hold it, though its manifest says so`);
   }
-  const createdParent = (await mkdir(dirname(path), { recursive: true })) ?? null;
-  await removeStagedBefore(path);
-  const staged = `${path}.holdfast-new-${time}`;
-  try {
+  return buildPlacement(path, time, signal, async (staged) => {
     await runTool({
       doing: `copy the restored ${path} beside it`,
       command: 'cp',
@@ -40,8 +37,23 @@ export async function stagePlacement(from: string, path: string, time: string, s
       signal,
     });
     await requireSameTree(from, staged, signal);
-    // Renames survive a power cut sooner than what was copied: without this the new place could hold empty files.
-    await runTool({ doing: `make the copy ${staged} durable`, command: 'sync', args: ['--file-system', dirname(path)], signal });
+  });
+}
+
+/** The same for what `build` makes, and compares, at the place given to it: where a copy would cost too much. */
+export async function buildPlacement(
+  path: string,
+  time: string,
+  signal: AbortSignal,
+  build: (staged: string) => Promise<void>,
+): Promise<Placed> {
+  const createdParent = (await mkdir(dirname(path), { recursive: true })) ?? null;
+  await removeStagedBefore(path);
+  const staged = `${path}.holdfast-new-${time}`;
+  try {
+    await build(staged);
+    // Renames survive a power cut sooner than what was written: without this the new place could hold empty files.
+    await runTool({ doing: `make ${staged} durable`, command: 'sync', args: ['--file-system', dirname(path)], signal });
     const exists = (await statOrMissing(path)) !== undefined;
     const identity = await identityOf(staged);
     return { path, staged, old: exists ? `${path}.holdfast-old-${time}` : null, identity: identity ?? '', createdParent };

@@ -48,6 +48,7 @@ async function backUp(settings: LdapServerSettings, version: string, io: SourceI
   const { tlsDirectory } = settings;
   const facts: LdapFacts = {
     version,
+    configDirectory: settings.configDirectory,
     databases,
     owners: await ownersOf([settings.configDirectory, ...databases.map(({ directory }) => directory)], io.signal),
     hasTls: tlsDirectory !== undefined,

@@ -12,6 +12,8 @@ const databaseSchema = z.strictObject({
 
 const factsSchema = z.strictObject({
   version: z.string(),
+  /** Where the configuration was. */
+  configDirectory: z.string(),
   databases: z.array(databaseSchema),
   /** Directory → user:group and octal mode, at the backup. */
   owners: z.record(z.string(), z.strictObject({ owner: z.string(), mode: z.string() })),

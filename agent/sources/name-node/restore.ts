@@ -55,7 +55,7 @@ export function prepareNameNodeRestore(
         await saveUndo(record);
       };
       // It did not run, and must not after a roll back either.
-      await switchDirectories({ ...service, stop: undefined }, placed, false, save, io.signal);
+      await switchDirectories({ ...service, stop: undefined }, placed, false, save, io);
     },
 
     async check() {
@@ -65,7 +65,7 @@ export function prepareNameNodeRestore(
         await requireWhole(settings, place, facts, io.signal);
         return [...lines, `${place} holds everything up to transaction ${facts.lastTxid}, readable offline`];
       }
-      await startService(service, io.signal);
+      await startService(service, io);
       return [...lines, ...(await waitUntilServing(settings, facts, clock, io.signal))];
     },
 
