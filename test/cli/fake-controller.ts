@@ -1,5 +1,7 @@
 /** An AdminService with scripted answers over real mTLS, and the command line run against it in this process. */
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -85,7 +87,7 @@ export async function startFake(): Promise<FakeController> {
               answer(call.request).then(
                 (messages) => {
                   for (const message of messages as unknown[]) call.write(message);
-                  call.end();
+                  return call.end();
                 },
                 (error: unknown) => call.emit('error', failed(error)),
               );
@@ -124,8 +126,6 @@ export async function startFake(): Promise<FakeController> {
 }
 
 async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net');
-  const { once } = await import('node:events');
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const address = probe.address();
