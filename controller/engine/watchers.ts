@@ -1,17 +1,22 @@
 /** Who wants to know when a run changes. A watcher that is slow sees the newest state, not each one in between. */
+import { AppError } from '#common/errors.ts';
+
 export interface Watchers {
   changed(runId: string): void;
-  /** Resolves at the next change after the last one it told of; rejects with the signal's reason. */
   watch(runId: string, signal: AbortSignal): Watch;
   count(): number;
+  /** Each watcher's `next` rejects: the controller goes, the watcher may come back. */
+  stop(): void;
 }
 
 export interface Watch extends Disposable {
+  /** Resolves at the next change after the last one it told of; rejects with the signal's reason. */
   next(): Promise<void>;
 }
 
 export function createWatchers(): Watchers {
   const wakers = new Map<string, Set<() => void>>();
+  let stopped = false;
   return {
     changed(runId) {
       for (const wake of wakers.get(runId) ?? []) wake();
@@ -32,6 +37,7 @@ export function createWatchers(): Watchers {
           resume = undefined;
           dirty = false;
           signal.throwIfAborted();
+          if (stopped) throw new AppError('UNAVAILABLE', 'the controller is stopping; what runs goes on');
         },
         [Symbol.dispose]() {
           signal.removeEventListener('abort', wake);
@@ -39,6 +45,10 @@ export function createWatchers(): Watchers {
           if (mine.size === 0) wakers.delete(runId);
         },
       };
+    },
+    stop() {
+      stopped = true;
+      for (const set of wakers.values()) for (const wake of set) wake();
     },
     count: () => [...wakers.values()].reduce((sum, set) => sum + set.size, 0),
   };

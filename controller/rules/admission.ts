@@ -9,7 +9,11 @@ export type Request = { readonly kind: 'accept' } | { readonly kind: 'refuse'; r
 export function mayRequest(task: string, open: readonly { readonly task: string; readonly state: string }[]): Request {
   const own = open.find((run) => run.task === task);
   if (own !== undefined) {
-    return { kind: 'refuse', full: false, reason: `${task} is ${own.state} already, and cannot be executed again until that has ended` };
+    return {
+      kind: 'refuse',
+      full: false,
+      reason: `${task} is ${own.state} already, and cannot be executed again until that has ended`,
+    };
   }
   if (open.filter(({ state }) => state === 'waiting').length >= MOST_WAITING) {
     return { kind: 'refuse', full: true, reason: `${MOST_WAITING} runs wait already, and no more may` };
@@ -24,7 +28,11 @@ export interface VaultState {
 }
 
 export type Start =
-  | { readonly kind: 'start'; readonly placed: readonly { readonly source: string; readonly node: string }[]; readonly unplaced: readonly string[] }
+  | {
+      readonly kind: 'start';
+      readonly placed: readonly { readonly source: string; readonly node: string }[];
+      readonly unplaced: readonly string[];
+    }
   | { readonly kind: 'refuse'; readonly noSpace: boolean; readonly reason: string };
 
 /** Rule: the LocalBackup partition of the active management node has more than `minimumFreeBytes` free, or the run does not start. */

@@ -2,7 +2,9 @@
 import { SHORTEST_GAP_MS } from './task.ts';
 
 export interface ScheduledTask {
-  readonly schedule: { readonly kind: 'manual' } | { readonly kind: 'periodic'; readonly startMs: number; readonly periodMs: number };
+  readonly schedule:
+    | { readonly kind: 'manual' }
+    | { readonly kind: 'periodic'; readonly startMs: number; readonly periodMs: number };
   readonly locked: boolean;
   readonly nextStartMs: number | undefined;
   readonly lastStartedMs: number | undefined;

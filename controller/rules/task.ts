@@ -13,14 +13,20 @@ const DATABASE = /^[^\0/]{1,63}$/;
 export interface TaskInput {
   readonly name: string;
   /** undefined: a kind this version does not know. */
-  readonly sources: readonly { readonly source: string | undefined; readonly full: boolean; readonly databases: readonly string[] }[];
+  readonly sources: readonly {
+    readonly source: string | undefined;
+    readonly full: boolean;
+    readonly databases: readonly string[];
+  }[];
   readonly targetKnown: boolean;
   readonly copies: number;
   readonly schedule: { kind: 'manual' } | { kind: 'periodic'; startMs: number; periodMs: number } | undefined;
 }
 
 export function nameFaults(name: string, what: string): string[] {
-  return NAME.test(name) ? [] : [`the name of a ${what} is 3 to 128 letters, digits and underscores, and ${JSON.stringify(name)} is not`];
+  return NAME.test(name)
+    ? []
+    : [`the name of a ${what} is 3 to 128 letters, digits and underscores, and ${JSON.stringify(name)} is not`];
 }
 
 export function taskFaults(input: TaskInput): string[] {

@@ -30,8 +30,6 @@ export interface SessionEvents {
   welcomed(node: string): Promise<void>;
   /** Resolves when it is recorded: then the agent may forget it. */
   finished(node: string, finished: Finished): Promise<void>;
-  /** What the agent does at this moment, so that a lost Assign is noticed. */
-  heartbeat(node: string, running: readonly string[]): Promise<void>;
   progress(node: string, report: ProgressReport): void;
   log(node: string, report: LogReport): Promise<void>;
 }
@@ -45,6 +43,8 @@ export interface AgentFacts {
   readonly host: HostFacts | undefined;
   readonly vault: VaultFacts | undefined;
   readonly lastSeenMs: number;
+  /** The same on the monotonic clock, for the lease. */
+  readonly lastHeard: number;
 }
 
 export interface Sessions {
@@ -71,8 +71,9 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       host: undefined,
       vault: undefined,
       lastSeenMs: 0,
+      lastHeard: 0,
     };
-    known.set(node, { ...before, ...facts, lastSeenMs: clock.now() });
+    known.set(node, { ...before, ...facts, lastSeenMs: clock.now(), lastHeard: clock.monotonic() });
   };
 
   async function greet(line: Line, name: string, message: SessionRequest['message']): Promise<void> {
@@ -84,6 +85,7 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       });
     }
     const welcome = await events.hello(hello);
+    if (line.cancelled) return;
     // A newer line of the same agent takes over: the old one is half open at best.
     lines.get(name)?.end();
     lines.set(name, line);
@@ -100,9 +102,8 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     note(name, {});
     switch (message?.$case) {
       case 'heartbeat': {
-        const { host, vault, running } = message.value;
-        note(name, { host, vault });
-        return events.heartbeat(name, running);
+        const { host, vault } = message.value;
+        return note(name, { host, vault });
       }
       case 'progress':
         return events.progress(name, message.value);
@@ -126,7 +127,8 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     const leave = () => {
       if (name === '' || lines.get(name) !== line) return;
       lines.delete(name);
-      note(name, { connected: false });
+      const before = known.get(name);
+      if (before !== undefined) known.set(name, { ...before, connected: false });
       log.warn({ node: name }, 'agent disconnected');
     };
     const refuse = (caught: unknown) => {

@@ -1,0 +1,120 @@
+/** Requests → what the rules judge. Nothing is guessed: what is missing or unknown is a fault, and all faults are told at once. */
+import { AppError } from '#common/errors.ts';
+import type { TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
+import type { RestoreOptions as OptionsMessage } from '#common/gen/holdfast/v1/agent.ts';
+import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
+import type { Source } from '#common/gen/holdfast/v1/types.ts';
+import { isSourceName } from '#common/names.ts';
+import type { SourceName } from '#common/names.ts';
+import { taskFaults } from '#rules/task.ts';
+import type { RestoreOptions, Schedule, TaskSource } from '../model.ts';
+import type { PageRequest } from '../store/store.ts';
+
+export interface TaskDefinition {
+  readonly name: string;
+  readonly sources: readonly TaskSource[];
+  readonly copies: number;
+  readonly schedule: Schedule;
+}
+
+/** `now` is when a periodic task without a first start was defined: it starts one period later. @throws AppError INVALID */
+export function taskDefinition(spec: TaskSpec | undefined, now: number): TaskDefinition {
+  if (spec === undefined) throw new AppError('INVALID', 'the request holds no definition of a task');
+  const sources = spec.sources.map(sourceOf);
+  const schedule = scheduleOf(spec.mode, now);
+  const faults = taskFaults({
+    name: spec.name,
+    sources: spec.sources.map(({ policy }, index) => ({
+      source: sources[index]?.source,
+      full: policy === BackupPolicy.BACKUP_POLICY_FULL || policy === BackupPolicy.BACKUP_POLICY_UNSPECIFIED,
+      databases: sources[index]?.databases ?? [],
+    })),
+    targetKnown: spec.target?.pathType?.$case === 'localDir',
+    copies: spec.copies,
+    schedule,
+  });
+  if (faults.length > 0) throw invalid(`the task ${JSON.stringify(spec.name)} was not accepted`, faults);
+  return {
+    name: spec.name,
+    copies: spec.copies,
+    sources: sources.filter((source) => source !== undefined),
+    schedule: schedule ?? { kind: 'manual' },
+  };
+}
+
+export function invalid(what: string, faults: readonly string[]): AppError {
+  return new AppError('INVALID', `${what}: ${faults.join('; ')}`, { details: { faults } });
+}
+
+function sourceOf({ kind }: Source): TaskSource | undefined {
+  const plain = { databases: [], nameService: '' };
+  switch (kind?.$case) {
+    case 'oms':
+      return { ...plain, source: 'OMS' };
+    case 'ldapServer':
+      return { ...plain, source: 'LdapServer' };
+    case 'dbService':
+      return { ...plain, source: 'DBService', databases: kind.value.databases };
+    case 'nameNode':
+      return { ...plain, source: 'NameNode', nameService: kind.value.nameService };
+    case undefined:
+      return undefined;
+  }
+}
+
+function scheduleOf(mode: TaskSpec['mode'], now: number): Schedule | undefined {
+  switch (mode?.$case) {
+    case 'manual':
+      return { kind: 'manual' };
+    case 'periodic': {
+      const periodMs = Number(mode.value.periodSeconds) * 1000;
+      const startMs = Number(mode.value.startMs);
+      return { kind: 'periodic', periodMs, startMs: startMs === 0 ? now + periodMs : startMs };
+    }
+    case undefined:
+      return undefined;
+  }
+}
+
+/** Empty means all that the set holds. @throws AppError INVALID naming each that is unknown. */
+export function sourceNames(names: readonly string[]): SourceName[] {
+  const unknown = names.filter((name) => !isSourceName(name));
+  if (unknown.length > 0)
+    throw invalid(
+      'the sources cannot be restored',
+      unknown.map((name) => `${JSON.stringify(name)} is not a data source`),
+    );
+  return [...new Set(names.filter(isSourceName))];
+}
+
+const RENAME = /^[^=\0/]{1,63}=[^=\0/]{1,63}$/;
+
+/** @throws AppError INVALID */
+export function restoreOptions(message: OptionsMessage | undefined): RestoreOptions {
+  const { renameDatabases = [], directory = '', otherVersion = false, otherTopology = false } = message ?? {};
+  const faults = [
+    ...renameDatabases.filter((text) => !RENAME.test(text)).map((text) => `${JSON.stringify(text)} does not say from=to`),
+    ...(directory === '' || (directory.startsWith('/') && !directory.includes('\0') && !directory.split('/').includes('..'))
+      ? []
+      : [`the directory ${JSON.stringify(directory)} is not an absolute path without ".."`]),
+  ];
+  if (faults.length > 0) throw invalid('the options of the restore were not accepted', faults);
+  return { renameDatabases, directory, otherVersion, otherTopology };
+}
+
+const DEFAULT_PAGE = 100;
+const LARGEST_PAGE = 1000;
+
+export function pageRequest({ pageSize, pageToken }: { pageSize: number; pageToken: string }): PageRequest {
+  if (pageSize < 0 || pageSize > LARGEST_PAGE)
+    throw new AppError('INVALID', `a page has 1 to ${LARGEST_PAGE} entries, not ${pageSize}`);
+  return { size: pageSize === 0 ? DEFAULT_PAGE : pageSize, token: pageToken };
+}
+
+/** A page of a short list that is at hand whole, sorted by name: the token is the last name shown. */
+export function pageByName<T>(items: readonly T[], nameOf: (item: T) => string, page: PageRequest): { items: T[]; next: string } {
+  const from = items.filter((item) => nameOf(item) > page.token);
+  const shown = from.slice(0, page.size);
+  const last = shown.at(-1);
+  return { items: shown, next: from.length > shown.length && last !== undefined ? nameOf(last) : '' };
+}

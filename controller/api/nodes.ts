@@ -1,0 +1,53 @@
+import { AppError } from '#common/errors.ts';
+import type * as api from '#common/gen/holdfast/v1/admin.ts';
+import type { EngineIo } from '../engine/engine-io.ts';
+import { managementNodes } from '../engine/engine-io.ts';
+import type { AgentFacts } from '../sessions/sessions.ts';
+import { adminCall } from './answer.ts';
+import { pageByName, pageRequest } from './from-proto.ts';
+import { agentMessage, alarmMessage } from './to-proto.ts';
+
+type Names = 'getAgent' | 'listAgents' | 'getSpace' | 'listAlarms';
+
+export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
+  const { log, store, sessions, config } = io;
+  const roleOf = (node: string) => {
+    if (node === config.managementNodes.active) return 'active';
+    return node === config.managementNodes.standby ? 'standby' : '';
+  };
+  /** A management node whose agent was never heard of since the start is missed, not unknown. */
+  const agents = (): AgentFacts[] => {
+    const heard = sessions.facts();
+    const missed = managementNodes(config).filter((node) => !heard.some((facts) => facts.node === node));
+    return [...heard, ...missed.map(neverHeard)].toSorted((a, b) => (a.node < b.node ? -1 : 1));
+  };
+
+  return {
+    getAgent: adminCall(log, async ({ node }: api.GetAgentRequest) => {
+      const facts = agents().find((each) => each.node === node);
+      if (facts === undefined) throw new AppError('NOT_FOUND', `no agent of a node ${JSON.stringify(node)} was heard of`);
+      return { agent: agentMessage(facts, roleOf(node)) };
+    }),
+
+    listAgents: adminCall(log, async (request: api.ListAgentsRequest) => {
+      const { items, next } = pageByName(agents(), ({ node }) => node, pageRequest(request));
+      return { agents: items.map((facts) => agentMessage(facts, roleOf(facts.node))), nextPageToken: next };
+    }),
+
+    getSpace: adminCall(log, async (_request: api.GetSpaceRequest) => ({
+      nodes: agents().flatMap(({ node, vault }) =>
+        vault === undefined ? [] : [{ node, managementRole: roleOf(node), vault: vault.space }],
+      ),
+    })),
+
+    listAlarms: adminCall(log, async (request: api.ListAlarmsRequest) => {
+      const { items, next } = await store.listAlarms(request.history, pageRequest(request));
+      return { alarms: items.map(alarmMessage), nextPageToken: next };
+    }),
+  };
+}
+
+function neverHeard(node: string): AgentFacts {
+  const nothing = { host: undefined, vault: undefined, lastSeenMs: 0, lastHeard: 0 };
+  return { ...nothing, node, connected: false, version: '', sources: [] };
+}

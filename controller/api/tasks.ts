@@ -1,0 +1,124 @@
+import { AppError } from '#common/errors.ts';
+import * as api from '#common/gen/holdfast/v1/admin.ts';
+import { MOST_TASKS } from '#rules/task.ts';
+import { nextStart } from '#rules/schedule.ts';
+import type { Task } from '../model.ts';
+import type { EngineIo } from '../engine/engine-io.ts';
+import { requestBackup } from '../engine/request-run.ts';
+import { stopRun } from '../engine/stop-run.ts';
+import type { Queries } from '../store/store.ts';
+import { adminCall } from './answer.ts';
+import { pageByName, pageRequest, taskDefinition } from './from-proto.ts';
+import { mutate } from './mutate.ts';
+import { presentRun } from './present-run.ts';
+import { taskMessage } from './to-proto.ts';
+
+type Names = 'createTask' | 'getTask' | 'listTasks' | 'modifyTask' | 'deleteTask' | 'lockTask' | 'unlockTask' | 'runTask';
+
+export function taskCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
+  const { log, store, clock } = io;
+  return {
+    createTask: adminCall(log, async (request: api.CreateTaskRequest, peer) => {
+      const now = clock.now();
+      const definition = taskDefinition(request.spec, now);
+      const codecs = { requestCodec: api.CreateTaskRequest, responseCodec: api.CreateTaskResponse };
+      return mutate(io, peer, { method: 'CreateTask', request, subject: definition.name, ...codecs }, async (change) => {
+        const tasks = await change.tasks();
+        if (tasks.some(({ name }) => name === definition.name)) {
+          throw new AppError('ALREADY_EXISTS', `a task named ${definition.name} exists already`);
+        }
+        if (tasks.length >= MOST_TASKS) throw new AppError('LIMIT', `${MOST_TASKS} tasks exist already, and no more may`);
+        const task: Task = {
+          ...definition,
+          createdMs: now,
+          system: false,
+          locked: false,
+          nextStartMs: nextStart({ ...definition, locked: false }, now),
+          lastRunId: undefined,
+          lastStartedMs: undefined,
+        };
+        await change.putTask(task);
+        return { task: taskMessage(task, undefined) };
+      });
+    }),
+
+    getTask: adminCall(log, async ({ name }: api.GetTaskRequest) => ({
+      task: await present(store, await requireTask(store, name)),
+    })),
+
+    listTasks: adminCall(log, async (request: api.ListTasksRequest) => {
+      const { items, next } = pageByName(await store.tasks(), ({ name }) => name, pageRequest(request));
+      return { tasks: await Promise.all(items.map((task) => present(store, task))), nextPageToken: next };
+    }),
+
+    modifyTask: adminCall(log, async (request: api.ModifyTaskRequest, peer) => {
+      const now = clock.now();
+      const definition = taskDefinition(request.spec, now);
+      const codecs = { requestCodec: api.ModifyTaskRequest, responseCodec: api.ModifyTaskResponse };
+      return mutate(io, peer, { method: 'ModifyTask', request, subject: definition.name, ...codecs }, async (change) => {
+        const before = await requireTask(change, definition.name);
+        const task: Task = { ...before, ...definition, nextStartMs: nextStart({ ...definition, locked: before.locked }, now) };
+        await change.putTask(task);
+        return { task: await present(change, task) };
+      });
+    }),
+
+    deleteTask: adminCall(log, async (request: api.DeleteTaskRequest, peer) => {
+      const codecs = { requestCodec: api.DeleteTaskRequest, responseCodec: api.DeleteTaskResponse };
+      return mutate(io, peer, { method: 'DeleteTask', request, subject: request.name, ...codecs }, async (change) => {
+        const task = await requireTask(change, request.name);
+        if (task.system) {
+          throw new AppError('REFUSED', `${task.name} is the system task, and is never deleted`, {
+            hint: 'Lock it if it is not to run by itself.',
+          });
+        }
+        const open = (await change.openRuns()).find(({ kind, task: name }) => kind === 'backup' && name === task.name);
+        if (open !== undefined) {
+          throw new AppError('REFUSED', `the task ${task.name} is ${open.state} (${open.id})`, { hint: 'Stop that run first.' });
+        }
+        await change.deleteTask(task.name);
+        return {};
+      });
+    }),
+
+    lockTask: adminCall(log, async (request: api.LockTaskRequest, peer) => {
+      const codecs = { requestCodec: api.LockTaskRequest, responseCodec: api.LockTaskResponse };
+      return mutate(io, peer, { method: 'LockTask', request, subject: request.name, ...codecs }, async (change) => {
+        const task = { ...(await requireTask(change, request.name)), locked: true, nextStartMs: undefined };
+        await change.putTask(task);
+        const open = (await change.openRuns()).find(({ kind, task: name }) => kind === 'backup' && name === task.name);
+        if (open !== undefined) await stopRun(change, io, open, `the task ${task.name} was locked by ${peer.name}`);
+        return { task: await present(change, task) };
+      });
+    }),
+
+    unlockTask: adminCall(log, async (request: api.UnlockTaskRequest, peer) => {
+      const codecs = { requestCodec: api.UnlockTaskRequest, responseCodec: api.UnlockTaskResponse };
+      return mutate(io, peer, { method: 'UnlockTask', request, subject: request.name, ...codecs }, async (change) => {
+        const before = await requireTask(change, request.name);
+        const task = { ...before, locked: false, nextStartMs: nextStart({ ...before, locked: false }, clock.now()) };
+        await change.putTask(task);
+        return { task: await present(change, task) };
+      });
+    }),
+
+    runTask: adminCall(log, async (request: api.RunTaskRequest, peer) => {
+      const codecs = { requestCodec: api.RunTaskRequest, responseCodec: api.RunTaskResponse };
+      return mutate(io, peer, { method: 'RunTask', request, subject: request.name, ...codecs }, async (change) => {
+        const task = await requireTask(change, request.name);
+        const run = await requestBackup(change, io, task, 'manual');
+        return { run: await presentRun(change, io, run) };
+      });
+    }),
+  };
+}
+
+async function requireTask(from: Queries, name: string): Promise<Task> {
+  const task = await from.task(name);
+  if (task === undefined) throw new AppError('NOT_FOUND', `there is no task named ${JSON.stringify(name)}`);
+  return task;
+}
+
+async function present(from: Queries, task: Task): Promise<api.Task> {
+  return taskMessage(task, task.lastRunId === undefined ? undefined : await from.run(task.lastRunId));
+}

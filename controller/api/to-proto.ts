@@ -1,0 +1,143 @@
+/** What the controller knows → messages of the API. */
+import { TaskState, RunKind, SetState, Trigger } from '#common/gen/holdfast/v1/admin.ts';
+import type {
+  Agent as AgentMessage,
+  Alarm as AlarmMessage,
+  BackupFileSet,
+  Restore as RestoreMessage,
+  Run as RunMessage,
+  SourceRun as SourceRunMessage,
+  Task as TaskMessage,
+} from '#common/gen/holdfast/v1/admin.ts';
+import { BackupPolicy, RunState } from '#common/gen/holdfast/v1/types.ts';
+import type { Progress } from '#common/gen/holdfast/v1/types.ts';
+import { alarmOf } from '#rules/alarms.ts';
+import type { ControllerConfig } from '../config.ts';
+import { sumProgress } from '../engine/progress.ts';
+import { fileMessage, restoreOptionsMessage, sourceMessage } from '../engine/messages.ts';
+import { setStateOf } from '../engine/set-state.ts';
+import type { Alarm, BackupSet, Restore, Run, SourceRun, Task } from '../model.ts';
+import type { AgentFacts } from '../sessions/sessions.ts';
+
+const RUN_STATES: Readonly<Record<Run['state'], RunState>> = {
+  waiting: RunState.RUN_STATE_WAITING,
+  running: RunState.RUN_STATE_RUNNING,
+  successful: RunState.RUN_STATE_SUCCESSFUL,
+  failed: RunState.RUN_STATE_FAILED,
+  stopped: RunState.RUN_STATE_STOPPED,
+};
+const TASK_STATES: Readonly<Record<Run['state'], TaskState>> = {
+  waiting: TaskState.TASK_STATE_WAITING,
+  running: TaskState.TASK_STATE_RUNNING,
+  successful: TaskState.TASK_STATE_SUCCESSFUL,
+  failed: TaskState.TASK_STATE_FAILED,
+  stopped: TaskState.TASK_STATE_STOPPED,
+};
+const SET_STATES = {
+  incomplete: SetState.SET_STATE_INCOMPLETE,
+  degraded: SetState.SET_STATE_DEGRADED,
+  complete: SetState.SET_STATE_COMPLETE,
+  deleting: SetState.SET_STATE_DELETING,
+} as const;
+
+const time = (ms: number | undefined) => BigInt(ms ?? 0);
+
+/** What users see of a task: what its run does, else whether it is locked, else how the last one ended. */
+export function taskMessage(task: Task, last: Run | undefined): TaskMessage {
+  const { name, sources, copies, schedule, createdMs, locked, nextStartMs, lastRunId, system } = task;
+  const open = last?.state === 'waiting' || last?.state === 'running';
+  const ended = last === undefined ? TaskState.TASK_STATE_READY : TASK_STATES[last.state];
+  return {
+    spec: {
+      name,
+      sources: sources.map((source) => ({ ...sourceMessage(source), policy: BackupPolicy.BACKUP_POLICY_FULL })),
+      target: { pathType: { $case: 'localDir', value: {} } },
+      copies,
+      mode:
+        schedule.kind === 'manual'
+          ? { $case: 'manual', value: {} }
+          : {
+              $case: 'periodic',
+              value: { startMs: BigInt(schedule.startMs), periodSeconds: BigInt(Math.round(schedule.periodMs / 1000)) },
+            },
+    },
+    createdMs: time(createdMs),
+    state: locked && !open ? TaskState.TASK_STATE_LOCKED : ended,
+    locked,
+    nextStartMs: time(nextStartMs),
+    lastRunId: lastRunId ?? '',
+    system,
+  };
+}
+
+export function runMessage(run: Run, progressOf: (share: SourceRun) => Progress | undefined, queuePosition: number): RunMessage {
+  const sources = run.sources.map((share) => sourceRunMessage(share, progressOf(share)));
+  return {
+    id: run.id,
+    kind: run.kind === 'backup' ? RunKind.RUN_KIND_BACKUP : RunKind.RUN_KIND_RESTORE,
+    task: run.task,
+    state: RUN_STATES[run.state],
+    trigger: run.trigger === 'manual' ? Trigger.TRIGGER_MANUAL : Trigger.TRIGGER_PERIOD,
+    createdMs: time(run.createdMs),
+    startedMs: time(run.startedMs),
+    endedMs: time(run.endedMs),
+    progress: sumProgress(sources.map(({ progress }) => progress)),
+    sources,
+    fault: run.fault,
+    setId: run.setId,
+    queuePosition,
+  };
+}
+
+function sourceRunMessage(share: SourceRun, progress: Progress | undefined): SourceRunMessage {
+  const { source, node, state, fault, file, startedMs, endedMs } = share;
+  return {
+    source,
+    node,
+    state: RUN_STATES[state],
+    progress,
+    fault,
+    file: file && fileMessage(file),
+    startedMs: time(startedMs),
+    endedMs: time(endedMs),
+  };
+}
+
+export function setMessage(set: BackupSet, config: ControllerConfig): BackupFileSet {
+  const nodes = [...new Set(set.files.flatMap((held) => held.nodes))];
+  return {
+    id: set.id,
+    task: set.task,
+    runId: set.runId,
+    createdMs: time(set.createdMs),
+    state: SET_STATES[setStateOf(set, config)],
+    files: set.files.map(({ file }) => fileMessage(file)),
+    nodes: nodes.filter((node) => set.files.every((held) => held.nodes.includes(node))).toSorted(),
+    verifiedMs: time(set.verifiedMs),
+    productVersion: set.productVersion,
+    missingSources: [...set.missingSources],
+  };
+}
+
+export function restoreMessage(restore: Restore, last: Run | undefined): RestoreMessage {
+  const { name, setId, sources, options, createdMs, lastRunId } = restore;
+  return {
+    name,
+    setId,
+    sources: [...sources],
+    options: restoreOptionsMessage(options),
+    state: last === undefined ? TaskState.TASK_STATE_READY : TASK_STATES[last.state],
+    createdMs: time(createdMs),
+    lastRunId: lastRunId ?? '',
+  };
+}
+
+export function agentMessage(facts: AgentFacts, role: string): AgentMessage {
+  const { node, connected, version, sources, host, vault, lastSeenMs } = facts;
+  return { node, connected, version, sources: [...sources], host, vault, managementRole: role, lastSeenMs: time(lastSeenMs) };
+}
+
+export function alarmMessage(alarm: Alarm): AlarmMessage {
+  const { id, subject, detail, raisedMs, clearedMs } = alarm;
+  return { id, ...alarmOf(id), subject, detail, raisedMs: time(raisedMs), clearedMs: time(clearedMs) };
+}

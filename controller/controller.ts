@@ -1,0 +1,82 @@
+/** The controller: catalogue, lines of the agents, engine, API. It may be killed at any line of it. */
+import { createPrivateKey } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '#common/clock.ts';
+import type { Logger } from '#common/log.ts';
+import { readPrivateFile } from '#common/secrets.ts';
+import { loadCredentials } from '#common/tls.ts';
+import { createAdminService } from './api/admin.ts';
+import { startServer } from './api/server.ts';
+import type { ControllerConfig } from './config.ts';
+import { createSystemTask } from './engine/system-task.ts';
+import { startEngine } from './engine/engine.ts';
+import { createChange } from './engine/engine-io.ts';
+import type { EngineIo } from './engine/engine-io.ts';
+import { createErrands } from './engine/errands.ts';
+import { createGrants } from './engine/grants.ts';
+import { createHearing } from './engine/hear.ts';
+import { createProgressBoard } from './engine/progress.ts';
+import { createWatchers } from './engine/watchers.ts';
+import { createSessions } from './sessions/sessions.ts';
+import { openSqliteStore } from './store/sqlite.ts';
+
+export interface Controller {
+  /** host:port */
+  readonly address: string;
+  /** Takes nothing new, leaves to the agents what they do, closes the catalogue. */
+  stop(): Promise<void>;
+}
+
+export async function startController(config: ControllerConfig, clock: Clock, log: Logger): Promise<Controller> {
+  const tls = await loadCredentials(config.tls);
+  const grantKey = createPrivateKey(await readPrivateFile(config.grantSigningKey));
+  await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
+  const store = await openSqliteStore(join(config.stateDirectory, 'catalogue.sqlite'));
+
+  const watchers = createWatchers();
+  const sessions = createSessions(
+    createHearing(() => io),
+    clock,
+    log,
+  );
+  const io: EngineIo = {
+    config,
+    clock,
+    log,
+    store,
+    sessions,
+    grants: createGrants(grantKey, clock),
+    errands: createErrands((node, message) => sessions.send(node, message), clock),
+    board: createProgressBoard(),
+    watchers,
+    given: new Map(),
+    reading: new Set(),
+    startedAt: clock.monotonic(),
+    change: createChange(store, watchers),
+    hint: () => engine?.hint(),
+  };
+  let engine: Awaited<ReturnType<typeof startEngine>> | undefined;
+  try {
+    await createSystemTask(io);
+    engine = await startEngine(io);
+    const server = await startServer({ listen: config.listen, tls, admin: createAdminService(io), agent: sessions.service });
+    return {
+      address: server.address,
+      async stop() {
+        sessions.stop();
+        io.errands.stop('the controller is stopping');
+        watchers.stop();
+        await server.stop();
+        await engine?.stop();
+        // Whatever change is under way ends first: it waits in the same line.
+        await io.change(async () => undefined);
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await engine?.stop();
+    await store.close();
+    throw error;
+  }
+}

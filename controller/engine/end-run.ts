@@ -1,0 +1,130 @@
+/** The end of a share, and of a run when its last share has ended: what comes of it is written in the same change. */
+import { AppError, toFault } from '#common/errors.ts';
+import type { FaultShape } from '#common/errors.ts';
+import { PRODUCT_VERSION } from '#common/version.ts';
+import { outcomeOf } from '#rules/outcome.ts';
+import { runAlarms } from '../alarms/run-alarms.ts';
+import type { BackupSet, Run, SourceRun } from '../model.ts';
+import type { Change, EngineIo } from './engine-io.ts';
+import { note, topologyOf } from './engine-io.ts';
+import { cannotGiveOut, giveOut } from './give-out.ts';
+import { retain } from './retain.ts';
+
+/** What has changed in one share is written; then the run goes on, or ends. */
+export async function endShare(change: Change, io: EngineIo, run: Run, ended: SourceRun): Promise<void> {
+  const { source, state, fault, assignmentId } = ended;
+  const next = withShare(run, { ...ended, endedMs: io.clock.now() });
+  await change.putRun(next);
+  await note(
+    change,
+    io,
+    run.id,
+    source,
+    state === 'failed' ? 'error' : 'info',
+    state + (fault === undefined ? '' : `: ${fault.message}`),
+  );
+  change.after(() => {
+    io.given.delete(assignmentId);
+    io.log.info({ run: run.id, source, state, reason: fault?.message }, 'share of a run ended');
+  });
+  await proceed(change, io, next);
+}
+
+/** A restore takes its sources one after another; a run whose shares have all ended is ended. */
+export async function proceed(change: Change, io: EngineIo, run: Run): Promise<void> {
+  let current = run;
+  while (!current.sources.some(({ state }) => state === 'running')) {
+    const waiting = current.sources.find(({ state }) => state === 'waiting');
+    if (waiting === undefined) break;
+    const now = io.clock.now();
+    let next: SourceRun;
+    if (current.stopReason === undefined) {
+      next = { ...waiting, state: 'running', startedMs: now };
+      try {
+        await giveOut(change, io, current, next);
+      } catch (error) {
+        next = { ...waiting, state: 'failed', fault: toFault(cannotGiveOut(error, waiting)), startedMs: now, endedMs: now };
+      }
+    } else {
+      next = { ...waiting, state: 'stopped', fault: stopFault(current.stopReason), endedMs: now };
+    }
+    current = withShare(current, next);
+    await change.putRun(current);
+  }
+  const outcome = outcomeOf(current.sources.map(({ source, state, fault }) => ({ source, state, reason: fault?.message })));
+  if (outcome.kind === 'ended') await endRun(change, io, current, outcome.state, outcome.reason);
+}
+
+async function endRun(
+  change: Change,
+  io: EngineIo,
+  run: Run,
+  state: 'successful' | 'failed' | 'stopped',
+  reason: string | undefined,
+) {
+  const first = run.sources.find((share) => share.state === state)?.fault;
+  const fault = reason === undefined || first === undefined ? undefined : { ...first, message: reason };
+  const ended: Run = { ...run, state, fault, endedMs: io.clock.now() };
+  await change.putRun(ended);
+  await note(
+    change,
+    io,
+    run.id,
+    '',
+    state === 'failed' ? 'error' : 'info',
+    `ended: ${state}${reason === undefined ? '' : `, ${reason}`}`,
+  );
+  if (run.kind === 'backup') {
+    await makeSet(change, io, ended);
+    if (state === 'successful') await retain(change, io, run.task);
+  }
+  await runAlarms(change, io, ended);
+  farewell(change, io, ended);
+}
+
+/** A run that ends before any share of it was given out. */
+export async function endRunEarly(change: Change, io: EngineIo, run: Run, error: AppError): Promise<void> {
+  const state = error.code === 'STOPPED' ? 'stopped' : 'failed';
+  const ended: Run = { ...run, state, fault: toFault(error), endedMs: io.clock.now() };
+  await change.putRun(ended);
+  await note(change, io, run.id, '', state === 'failed' ? 'error' : 'info', error.message);
+  await runAlarms(change, io, ended);
+  farewell(change, io, ended);
+}
+
+function farewell(change: Change, io: EngineIo, run: Run): void {
+  change.after(() => {
+    for (const { assignmentId } of run.sources) io.board.forget(assignmentId);
+    io.log.info({ run: run.id, task: run.task, state: run.state, reason: run.fault?.message }, 'run ended');
+    io.hint();
+  });
+}
+
+/** What is there is good, also when a source failed: then the set says what it lacks. */
+async function makeSet(change: Change, io: EngineIo, run: Run): Promise<void> {
+  const files = run.sources.flatMap(({ file, storedOn, state }) =>
+    file === undefined || state !== 'successful' ? [] : [{ file, nodes: storedOn }],
+  );
+  if (files.length === 0) return;
+  const set: BackupSet = {
+    id: run.setId,
+    task: run.task,
+    runId: run.id,
+    createdMs: run.startedMs ?? run.createdMs,
+    files,
+    missingSources: run.sources.filter(({ state }) => state !== 'successful').map(({ source }) => source),
+    deleting: false,
+    verifiedMs: undefined,
+    productVersion: PRODUCT_VERSION,
+    topology: topologyOf(io.sessions),
+  };
+  await change.putSet(set);
+}
+
+export function withShare(run: Run, share: SourceRun): Run {
+  return { ...run, sources: run.sources.map((each) => (each.source === share.source ? share : each)) };
+}
+
+export function stopFault(reason: string): FaultShape {
+  return toFault(new AppError('STOPPED', reason));
+}

@@ -1,0 +1,98 @@
+/** What the parts of the engine work with. */
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '#common/clock.ts';
+import { diskTime } from '#common/clock.ts';
+import type { Logger } from '#common/log.ts';
+import type { SourceName } from '#common/names.ts';
+import type { ControllerConfig } from '../config.ts';
+import type { Run } from '../model.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import type { Store, StoreView } from '../store/store.ts';
+import type { Errands } from './errands.ts';
+import type { Grants } from './grants.ts';
+import type { ProgressBoard } from './progress.ts';
+import { createSerial } from './serial.ts';
+import type { Watchers } from './watchers.ts';
+
+/** A change of the catalogue under way: one transaction, and what is to happen once it is durable. */
+export interface Change extends StoreView {
+  after(effect: () => void): void;
+}
+
+export interface EngineIo {
+  readonly config: ControllerConfig;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** For reading only, and never inside a change. */
+  readonly store: Store;
+  readonly sessions: Sessions;
+  readonly grants: Grants;
+  readonly errands: Errands;
+  readonly board: ProgressBoard;
+  readonly watchers: Watchers;
+  /** Assignments given out and not ended: whose words count, and for what. */
+  readonly given: Map<string, Given>;
+  /** Sets that are being read, which nothing may delete. */
+  readonly reading: Set<string>;
+  /** The controller's start on the monotonic clock: before it no agent could be heard. */
+  readonly startedAt: number;
+  /** Changes happen one after another, each in one transaction; its effects follow when it is durable. */
+  change<T>(work: (change: Change) => Promise<T>): Promise<T>;
+  /** Something happened that the next tick should not wait for. */
+  hint(): void;
+}
+
+export interface Given {
+  readonly runId: string;
+  readonly source: SourceName;
+  readonly node: string;
+  readonly attempt: number;
+  /** What the last backup of this source held: the best guess of what this one will. */
+  readonly expectedBytes: bigint;
+}
+
+export function createChange(store: Store, watchers: Watchers): EngineIo['change'] {
+  const serial = createSerial();
+  return (work) =>
+    serial(async () => {
+      const effects: (() => void)[] = [];
+      const result = await store.transaction((view) =>
+        work({
+          ...view,
+          async putRun(run: Run) {
+            await view.putRun(run);
+            effects.push(() => watchers.changed(run.id));
+          },
+          after: (effect) => void effects.push(effect),
+        }),
+      );
+      for (const effect of effects) effect();
+      return result;
+    });
+}
+
+/** Sorted by time, readable, unique: "r20261124140501-3fa9c2". */
+export function newId(letter: 'r' | 's' | 'a' | 'c', now: number): string {
+  return `${letter}${diskTime(now)}-${randomBytes(4).toString('hex')}`;
+}
+
+/** Nodes that hold vaults, active first. */
+export function managementNodes({ managementNodes: { active, standby } }: ControllerConfig): string[] {
+  return standby === undefined ? [active] : [active, standby];
+}
+
+/** "node: source, source" a line, of every agent known. */
+export function topologyOf(sessions: Sessions): string[] {
+  return sessions.facts().map(({ node, sources }) => `${node}: ${[...sources].toSorted().join(', ')}`);
+}
+
+export async function note(
+  change: Change,
+  io: EngineIo,
+  runId: string,
+  source: string,
+  level: string,
+  message: string,
+): Promise<void> {
+  await change.addLog({ runId, source, level, message, timeMs: io.clock.now() });
+}

@@ -1,0 +1,83 @@
+/**
+ * Work that somebody waits for, or that follows from the catalogue and is done again when it got lost: plans, verifications,
+ * deletions, copies. Kept in memory only.
+ */
+import type { Clock } from '#common/clock.ts';
+import { AppError, fromFault } from '#common/errors.ts';
+import type { Assign, Finished } from '#common/gen/holdfast/v1/agent.ts';
+import type { ToAgent } from '../sessions/sessions.ts';
+
+type Outcome = NonNullable<Finished['outcome']>;
+type Work = NonNullable<Assign['work']>;
+
+interface Errand {
+  readonly node: string;
+  readonly assign: Assign;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: AppError) => void;
+}
+
+export interface Errands {
+  /** @throws AppError what the agent says of its failure; UNAVAILABLE when it is not there or went away; TIMEOUT. */
+  ask(of: { node: string; id: string; runId: string; attempt: number; work: Work; timeoutMs?: number }): Promise<Outcome>;
+  /** Whether it was one of these. */
+  finish(node: string, finished: Finished): boolean;
+  ofNode(node: string): readonly Assign[];
+  nodes(): readonly string[];
+  loseNode(node: string, reason: string): void;
+  /** Nobody waits any more. */
+  stop(reason: string): void;
+}
+
+export function createErrands(send: (node: string, message: ToAgent) => boolean, clock: Clock): Errands {
+  const open = new Map<string, Errand>();
+
+  return {
+    async ask({ node, id, runId, attempt, work, timeoutMs }) {
+      const assign: Assign = { assignmentId: id, runId, attempt, work };
+      const answered = new AbortController();
+      const answer = new Promise<Outcome>((resolve, reject) => {
+        open.set(id, { node, assign, resolve, reject });
+      });
+      if (!send(node, { $case: 'assign', value: assign })) {
+        open.delete(id);
+        throw new AppError('UNAVAILABLE', `the agent of ${node} is not connected`);
+      }
+      if (timeoutMs !== undefined) {
+        void clock.sleep(timeoutMs, answered.signal).then(
+          () => {
+            const doing = `the agent of ${node} did not answer within ${timeoutMs / 1000} s`;
+            open.get(id)?.reject(new AppError('TIMEOUT', doing));
+            send(node, { $case: 'cancel', value: { assignmentId: id, reason: 'nobody waits for it any more' } });
+          },
+          () => undefined,
+        );
+      }
+      try {
+        const outcome = await answer;
+        if (outcome.$case === 'failed' || outcome.$case === 'stopped' || outcome.$case === 'unknownState') {
+          throw fromFault(outcome.value);
+        }
+        return outcome;
+      } finally {
+        answered.abort();
+        open.delete(id);
+      }
+    },
+    finish(node, { assignmentId, outcome }) {
+      const errand = open.get(assignmentId);
+      if (errand === undefined || errand.node !== node) return false;
+      if (outcome === undefined) errand.reject(new AppError('FAILED', `the agent of ${node} ended its work in an unknown way`));
+      else errand.resolve(outcome);
+      return true;
+    },
+    ofNode: (node) => [...open.values()].filter((errand) => errand.node === node).map(({ assign }) => assign),
+    nodes: () => [...new Set([...open.values()].map(({ node }) => node))],
+    loseNode(node, reason) {
+      for (const errand of open.values()) if (errand.node === node) errand.reject(new AppError('UNAVAILABLE', reason));
+    },
+    stop(reason) {
+      for (const errand of open.values()) errand.reject(new AppError('UNAVAILABLE', reason));
+    },
+  };
+}
