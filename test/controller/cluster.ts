@@ -30,7 +30,8 @@ export function movableClock(): MovableClock {
   let ahead = 0;
   return {
     now: () => systemClock.now() + ahead,
-    monotonic: () => systemClock.monotonic() + ahead,
+    // Durations stay real: a clock that is set forward loses no agent.
+    monotonic: () => systemClock.monotonic(),
     sleep: (ms, signal) => systemClock.sleep(ms, signal),
     advance: (ms) => void (ahead += ms),
   };

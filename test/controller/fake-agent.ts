@@ -116,6 +116,9 @@ export async function connectAgent(
     finished: [...finished],
   };
   line.write({ message: { $case: 'hello', value: hello } });
+  const gone = new AbortController();
+  void ended.then(() => gone.abort());
+  void beat(line, options, gone.signal);
   const known = await Promise.race([
     vi.waitUntil(() => welcome, { timeout: 10_000, interval: 5 }),
     ended.then(({ code, details }) => {
@@ -131,11 +134,26 @@ export async function connectAgent(
     say: (message) => void line.write({ message }),
     finish,
     leave() {
+      gone.abort();
       line.cancel();
       client.close();
     },
     ended,
   };
+}
+
+const HEARTBEAT_MS = 300;
+
+async function beat(
+  line: ClientDuplexStream<SessionRequest, SessionResponse>,
+  { clock, vault, running }: AgentOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(HEARTBEAT_MS, signal).catch(() => undefined);
+    if (!signal.aborted)
+      line.write({ message: { $case: 'heartbeat', value: { host: undefined, vault, running: [...running] } } });
+  }
 }
 
 /** The good end of any work. */
