@@ -1,0 +1,228 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Metadata, credentials, status } from '@grpc/grpc-js';
+import type { ServiceError } from '@grpc/grpc-js';
+import { AdminServiceClient } from '#common/gen/holdfast/v1/admin.ts';
+import type { TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
+import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
+import { createAuthority, issueCertificate } from '#common/certificates.ts';
+import { systemClock } from '#common/clock.ts';
+import { grpcChannelCredentials } from '#common/tls.ts';
+import { OMS, call, startCluster, taskSpec } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startCluster({ defaultTask: { enabled: true } });
+});
+afterAll(async () => {
+  await cluster[Symbol.asyncDispose]();
+});
+
+async function refusalOf(doing: Promise<unknown>): Promise<ServiceError> {
+  return doing.then(
+    () => expect.unreachable('it was accepted'),
+    (error: unknown) => error as ServiceError,
+  );
+}
+
+const create = (spec: TaskSpec | undefined, requestId = '') =>
+  call(cluster.admin(), cluster.admin().createTask, { requestId, spec });
+const names = async () =>
+  (await call(cluster.admin(), cluster.admin().listTasks, { pageSize: 0, pageToken: '' })).tasks.map((task) => task.spec?.name);
+
+describe('a task that is no good', () => {
+  test.each<[string, Partial<TaskSpec>, RegExp]>([
+    ['a short name', { name: 'ab' }, /name of a task is 3 to 128/],
+    ['a name that leads out', { name: '../../etc' }, /name of a task is 3 to 128/],
+    ['a name with NUL', { name: 'abc\0d' }, /name of a task is 3 to 128/],
+    ['no copies', { copies: 0 }, /copies is 1 to/],
+    ['copies below nothing', { copies: -1 }, /copies is 1 to/],
+    ['no sources', { sources: [] }, /one data source or more/],
+    [
+      'an unknown source',
+      { sources: [{ policy: BackupPolicy.BACKUP_POLICY_FULL, kind: undefined }] },
+      /data source 1 is missing or of an unknown kind/,
+    ],
+    ['a source twice', { sources: [OMS, OMS] }, /OMS stands twice/],
+    [
+      'an incremental OMS',
+      { sources: [{ ...OMS, policy: BackupPolicy.BACKUP_POLICY_FULL_THEN_INCREMENTAL }] },
+      /OMS takes the policy FULL only/,
+    ],
+    ['an unknown target', { target: undefined }, /target is missing or unknown/],
+    ['no mode', { mode: undefined }, /mode is missing/],
+    [
+      'a period of 120 s',
+      { mode: { $case: 'periodic', value: { startMs: 0n, periodSeconds: 120n } } },
+      /period is more than 120 s/,
+    ],
+  ])('%s: refused, nothing made', async (_what, changes, why) => {
+    const before = await names();
+    const error = await refusalOf(create(taskSpec('good_name', changes)));
+    expect([error.code, error.details]).toEqual([status.INVALID_ARGUMENT, expect.stringMatching(why)]);
+    expect(await names()).toEqual(before);
+  });
+
+  test('is told all its faults at once', async () => {
+    const incremental = { ...OMS, policy: BackupPolicy.BACKUP_POLICY_FULL_EVERY_N };
+    const error = await refusalOf(create(taskSpec('x', { copies: 0, sources: [incremental], target: undefined })));
+    for (const why of [/name of a task/, /copies/, /FULL only/, /target/]) expect(error.details).toMatch(why);
+  });
+
+  test('carries its fault with code and hint in a trailer', async () => {
+    const error = await refusalOf(create(taskSpec('x')));
+    const [trailer] = error.metadata.get('holdfast-fault-bin');
+    expect(JSON.parse(String(trailer))).toEqual({ code: 'INVALID', message: error.details, hint: expect.stringMatching(/./) });
+  });
+});
+
+describe('a request id', () => {
+  test('repeated gives the first answer and makes nothing twice', async () => {
+    const first = await create(taskSpec('made_once'), 'id-1');
+    cluster.clock.advance(5000);
+    expect(await create(taskSpec('made_once'), 'id-1')).toEqual(first);
+    expect((await names()).filter((name) => name === 'made_once')).toHaveLength(1);
+  });
+
+  test('used for another request is refused', async () => {
+    await create(taskSpec('made_second'), 'id-2');
+    const error = await refusalOf(create(taskSpec('made_third'), 'id-2'));
+    expect(error.code).toBe(status.INVALID_ARGUMENT);
+    expect(await names()).not.toContain('made_third');
+  });
+
+  test('is not needed, and a second task of a name is refused', async () => {
+    await create(taskSpec('twice_named'));
+    expect((await refusalOf(create(taskSpec('twice_named')))).code).toBe(status.ALREADY_EXISTS);
+  });
+});
+
+describe('the task default', () => {
+  test('exists from the start with the four sources, every 24 h, two copies', async () => {
+    const { task } = await call(cluster.admin(), cluster.admin().getTask, { name: 'default' });
+    expect(task).toMatchObject({
+      system: true,
+      spec: { copies: 2, mode: { $case: 'periodic', value: { periodSeconds: 86_400n } } },
+    });
+    expect(task?.spec?.sources.map(({ kind }) => kind?.$case)).toEqual(['oms', 'ldapServer', 'dbService', 'nameNode']);
+  });
+
+  test('is never deleted', async () => {
+    const error = await refusalOf(call(cluster.admin(), cluster.admin().deleteTask, { requestId: '', name: 'default' }));
+    expect(error.code).toBe(status.FAILED_PRECONDITION);
+    expect(await names()).toContain('default');
+  });
+
+  test('keeps what was modified of it over a restart', async () => {
+    await call(cluster.admin(), cluster.admin().modifyTask, { requestId: '', spec: taskSpec('default', { copies: 5 }) });
+    await cluster.stop();
+    await cluster.start();
+    const { task } = await call(cluster.admin(), cluster.admin().getTask, { name: 'default' });
+    expect(task?.spec).toMatchObject({ copies: 5, sources: [OMS], mode: { $case: 'manual' } });
+  });
+});
+
+describe('what is not there', () => {
+  test.each(['getTask', 'runTask', 'lockTask'] as const)('%s says so', async (method) => {
+    const request = { requestId: '', name: 'no_such_task' };
+    const error = await refusalOf(
+      new Promise((resolve, reject) => {
+        cluster
+          .admin()
+          [method](request, (failed: ServiceError | null, answer: unknown) => (failed ? reject(failed) : resolve(answer)));
+      }),
+    );
+    expect([error.code, error.details]).toEqual([status.NOT_FOUND, expect.stringContaining('no_such_task')]);
+  });
+
+  test('a run that is watched', async () => {
+    const error = await new Promise<ServiceError>((resolve) => {
+      const watching = cluster.admin().watchRun({ id: 'nowhere' });
+      watching.on('data', () => undefined);
+      watching.on('error', (failed: ServiceError) => resolve(failed));
+    });
+    expect(error.code).toBe(status.NOT_FOUND);
+    expect(error.metadata.get('holdfast-fault-bin')).toHaveLength(1);
+  });
+});
+
+describe('lists', () => {
+  test('come in pages, each entry once, and a token that is none is refused', async () => {
+    const seen: (string | undefined)[] = [];
+    let pageToken = '';
+    do {
+      const page = await call(cluster.admin(), cluster.admin().listTasks, { pageSize: 2, pageToken });
+      expect(page.tasks.length).toBeLessThanOrEqual(2);
+      seen.push(...page.tasks.map((task) => task.spec?.name));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    expect(seen).toEqual(await names());
+    const bad = call(cluster.admin(), cluster.admin().listRuns, { task: '', pageSize: 0, pageToken: 'x; DROP TABLE runs' });
+    expect((await refusalOf(bad)).code).toBe(status.INVALID_ARGUMENT);
+  });
+});
+
+describe('a caller', () => {
+  const listWith = (client: AdminServiceClient) => call(client, client.listTasks, { pageSize: 0, pageToken: '' });
+
+  test('with 5 MiB to say is refused', async () => {
+    const error = await refusalOf(create(taskSpec('x'.repeat(5 * 1024 * 1024))));
+    expect(error.code).toBe(status.RESOURCE_EXHAUSTED);
+  });
+
+  test('with the certificate of an agent is not an administrator', async () => {
+    const client = new AdminServiceClient(cluster.address(), grpcChannelCredentials(await cluster.files('dn1', 'agent')));
+    const error = await refusalOf(listWith(client));
+    expect([error.code, error.details]).toEqual([status.PERMISSION_DENIED, expect.stringContaining('dn1')]);
+    client.close();
+  });
+
+  test('with a certificate of another CA gets no connection', async () => {
+    const now = systemClock.now();
+    const authority = await createAuthority({ commonName: 'stranger', days: 1, now });
+    const { certPem, keyPem } = await issueCertificate(authority, {
+      commonName: 'operator',
+      role: 'admin',
+      hosts: [],
+      days: 1,
+      now,
+    });
+    const { ca } = await cluster.files('operator', 'admin');
+    const stranger = grpcChannelCredentials({ ca, cert: Buffer.from(certPem), key: Buffer.from(keyPem) });
+    const client = new AdminServiceClient(cluster.address(), stranger);
+    expect((await refusalOf(listWith(client))).code).toBe(status.UNAVAILABLE);
+    client.close();
+  });
+
+  test('without TLS gets no connection', async () => {
+    const client = new AdminServiceClient(cluster.address(), credentials.createInsecure());
+    const error = await refusalOf(
+      new Promise((resolve, reject) => {
+        const deadline = { deadline: systemClock.now() + 10_000 };
+        client.listTasks({ pageSize: 0, pageToken: '' }, new Metadata(), deadline, (failed, answer) =>
+          failed ? reject(failed) : resolve(answer),
+        );
+      }),
+    );
+    expect(error.code).toBe(status.UNAVAILABLE);
+    client.close();
+  });
+});
+
+describe('a session', () => {
+  test('is not opened by an administrator', async () => {
+    const { connectAgent } = await import('./fake-agent.ts');
+    const files = await cluster.files('operator', 'admin');
+    const error = await refusalOf(connectAgent(cluster.address(), files, { node: 'operator', clock: cluster.clock }));
+    expect(error.code).toBe(status.PERMISSION_DENIED);
+  });
+
+  test('is not opened by an agent that names another node than its certificate', async () => {
+    const { connectAgent } = await import('./fake-agent.ts');
+    const files = await cluster.files('dn1', 'agent');
+    const error = await refusalOf(connectAgent(cluster.address(), files, { node: 'mn1', clock: cluster.clock }));
+    expect([error.code, error.details]).toEqual([status.PERMISSION_DENIED, expect.stringContaining('mn1')]);
+    const { agent } = await call(cluster.admin(), cluster.admin().getAgent, { node: 'mn1' });
+    expect(agent?.connected).toBe(false);
+  });
+});

@@ -1,0 +1,164 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { status } from '@grpc/grpc-js';
+import type { ServiceError } from '@grpc/grpc-js';
+import type { Assign } from '#common/gen/holdfast/v1/agent.ts';
+import { RunState } from '#common/gen/holdfast/v1/types.ts';
+import { LDAP, OMS, call, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
+import { failure, sourceOf, success, vaultFacts } from './fake-agent.ts';
+import type { FakeAgent } from './fake-agent.ts';
+
+let cluster: Cluster;
+let dn1: FakeAgent;
+let setId: string;
+/** What the agent says to the restore of a source. */
+let restoring: (assign: Assign) => ReturnType<typeof success>;
+
+beforeEach(async () => {
+  cluster = await startCluster();
+  restoring = success;
+  await cluster.agent('mn1', { vault: vaultFacts('mn1') });
+  await cluster.agent('mn2', { vault: vaultFacts('mn2') });
+  const onAssign = (assign: Assign) => (assign.work?.$case === 'restore' ? restoring(assign) : success(assign));
+  dn1 = await cluster.agent('dn1', { sources: ['OMS', 'LdapServer'], onAssign });
+  const spec = taskSpec('nightly', { sources: [LDAP, OMS] });
+  await call(cluster.admin(), cluster.admin().createTask, { requestId: '', spec });
+  setId = (await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'))).setId;
+});
+afterEach(async () => {
+  await cluster[Symbol.asyncDispose]();
+});
+
+const create = (name: string, sources: string[] = [], of = setId) =>
+  call(cluster.admin(), cluster.admin().createRestore, { requestId: '', name, setId: of, sources, options: undefined });
+const start = async (name: string) =>
+  (await call(cluster.admin(), cluster.admin().startRestore, { requestId: '', name })).run?.id ?? '';
+const restored = () => dn1.assigns.filter(({ work }) => work?.$case === 'restore').map(sourceOf);
+const openAlarms = async () =>
+  (await call(cluster.admin(), cluster.admin().listAlarms, { history: false, pageSize: 0, pageToken: '' })).alarms;
+
+async function refusalOf(doing: Promise<unknown>): Promise<ServiceError> {
+  return doing.then(
+    () => expect.unreachable('it was accepted'),
+    (error: unknown) => error as ServiceError,
+  );
+}
+
+describe('a plan', () => {
+  test('is put together from the agents of the sources, in the order of the restore, and changes nothing', async () => {
+    const { plan } = await call(cluster.admin(), cluster.admin().planRestore, { setId, sources: [], options: undefined });
+    expect(plan?.sources.map(({ source, node, steps }) => [source, node, steps])).toEqual([
+      ['OMS', 'dn1', ['switch OMS']],
+      ['LdapServer', 'dn1', ['switch LdapServer']],
+    ]);
+    expect([plan?.refusals, plan?.warnings]).toEqual([[], []]);
+    expect(restored()).toEqual([]);
+  });
+
+  test('warns when OMS goes back without LdapServer, and refuses another topology unless told otherwise', async () => {
+    await cluster.agent('dn2', { sources: ['NameNode'] });
+    const ask = (otherTopology: boolean) => {
+      const options = { renameDatabases: [], directory: '', otherVersion: false, otherTopology };
+      return call(cluster.admin(), cluster.admin().planRestore, { setId, sources: ['OMS'], options });
+    };
+    const { plan } = await ask(false);
+    expect(plan?.refusals).toEqual(['the topology differs: now there is "dn2: NameNode"']);
+    expect(plan?.warnings).toEqual([expect.stringMatching(/belong together/)]);
+    expect((await ask(true)).plan?.refusals).toEqual([]);
+    expect((await refusalOf(create('from_elsewhere', ['OMS']))).code).toBe(status.FAILED_PRECONDITION);
+  });
+
+  test('of a source whose agent is away refuses that source, saying so', async () => {
+    dn1.leave();
+    await until(async () => {
+      const { plan } = await call(cluster.admin(), cluster.admin().planRestore, {
+        setId,
+        sources: ['LdapServer'],
+        options: undefined,
+      });
+      expect(plan?.sources[0]?.refusals).toEqual(['no connected agent offers LdapServer']);
+    });
+  });
+});
+
+describe('a restore', () => {
+  test('takes its sources one after another, OMS first, and is not executed twice', async () => {
+    let holdOms: Assign | undefined;
+    restoring = (assign) => {
+      if (sourceOf(assign) !== 'OMS') return success(assign);
+      holdOms = assign;
+      return undefined;
+    };
+    await create('all_of_it');
+    const id = await start('all_of_it');
+    await until(() => expect(restored()).toEqual(['OMS']));
+    const { run } = await call(cluster.admin(), cluster.admin().getRun, { id });
+    expect(run?.sources.map(({ state }) => state)).toEqual([RunState.RUN_STATE_RUNNING, RunState.RUN_STATE_WAITING]);
+    dn1.finish(holdOms as Assign, success(holdOms as Assign));
+    const end = await untilEnded(cluster.admin(), id);
+    expect(end.state, JSON.stringify(end.fault)).toBe(RunState.RUN_STATE_SUCCESSFUL);
+    expect(restored()).toEqual(['OMS', 'LdapServer']);
+    const again = await refusalOf(start('all_of_it'));
+    expect([again.code, again.details]).toEqual([status.FAILED_PRECONDITION, expect.stringContaining('all_of_it')]);
+    expect(restored()).toEqual(['OMS', 'LdapServer']);
+  });
+
+  test('reads with grants that cannot write, the active vault first', async () => {
+    await create('only_ldap', ['LdapServer']);
+    await untilEnded(cluster.admin(), await start('only_ldap'));
+    const work = dn1.assigns.at(-1)?.work;
+    const vaults = work?.$case === 'restore' ? (work.value.sourceFile?.vaults ?? []) : [];
+    expect(vaults.map(({ node }) => node)).toEqual(['mn1', 'mn2']);
+    for (const { grant } of vaults) {
+      const { verbs } = JSON.parse(Buffer.from(grant.split('.')[0] ?? '', 'base64url').toString()) as { verbs: string[] };
+      expect(verbs.toSorted()).toEqual(['get', 'list']);
+    }
+  });
+
+  test('of which one source fails goes on with the others, is failed, says which, and may be tried again', async () => {
+    restoring = (assign) => (sourceOf(assign) === 'OMS' ? failure('no room; it was rolled back') : success(assign));
+    await create('again');
+    const end = await untilEnded(cluster.admin(), await start('again'));
+    expect(end).toMatchObject({ state: RunState.RUN_STATE_FAILED, fault: { message: 'OMS: no room; it was rolled back' } });
+    expect(end.sources.map(({ state }) => state)).toEqual([RunState.RUN_STATE_FAILED, RunState.RUN_STATE_SUCCESSFUL]);
+    expect(await openAlarms()).not.toContainEqual(expect.objectContaining({ id: 12035 }));
+    restoring = success;
+    expect((await untilEnded(cluster.admin(), await start('again'))).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
+  });
+
+  test('whose roll back fails too raises alarm 12035, which a later good one clears', async () => {
+    const fault = { code: 'UNKNOWN_STATE', message: 'restore OMS: and then roll back', hint: 'look' };
+    restoring = (assign) => (sourceOf(assign) === 'OMS' ? { $case: 'unknownState', value: fault } : success(assign));
+    await create('worst');
+    await untilEnded(cluster.admin(), await start('worst'));
+    expect(await openAlarms()).toContainEqual(expect.objectContaining({ id: 12035, subject: 'OMS', severity: 'critical' }));
+    restoring = success;
+    await untilEnded(cluster.admin(), await start('worst'));
+    expect(await openAlarms()).not.toContainEqual(expect.objectContaining({ id: 12035 }));
+  });
+
+  test('holds its set: that is not deleted while it is read', async () => {
+    restoring = () => undefined;
+    await create('reader');
+    const id = await start('reader');
+    await until(() => expect(restored()).toEqual(['OMS']));
+    const error = await refusalOf(call(cluster.admin(), cluster.admin().deleteSet, { requestId: '', id: setId }));
+    expect([error.code, error.details]).toEqual([status.FAILED_PRECONDITION, expect.stringContaining('reader')]);
+    await call(cluster.admin(), cluster.admin().stopRun, { requestId: '', id });
+  });
+
+  test('of no known set, source or name is refused', async () => {
+    expect((await refusalOf(create('no_set', [], 'nowhere'))).code).toBe(status.NOT_FOUND);
+    expect((await refusalOf(create('no_source', ['HBase']))).code).toBe(status.INVALID_ARGUMENT);
+    expect((await refusalOf(create('not_in_it', ['NameNode']))).code).toBe(status.FAILED_PRECONDITION);
+    expect((await refusalOf(create('../x'))).code).toBe(status.INVALID_ARGUMENT);
+    expect((await refusalOf(start('never_made'))).code).toBe(status.NOT_FOUND);
+  });
+});
+
+test('a set is deleted from each vault, manifests named, and then gone', async () => {
+  await call(cluster.admin(), cluster.admin().deleteSet, { requestId: '', id: setId });
+  await until(async () => {
+    expect((await refusalOf(call(cluster.admin(), cluster.admin().getSet, { id: setId }))).code).toBe(status.NOT_FOUND);
+  });
+});
