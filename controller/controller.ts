@@ -17,6 +17,7 @@ import { createErrands } from './engine/errands.ts';
 import { createGrants } from './engine/grants.ts';
 import { createHearing } from './engine/hear.ts';
 import { createProgressBoard } from './engine/progress.ts';
+import { createReading } from './engine/reading.ts';
 import { createWatchers } from './engine/watchers.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -51,7 +52,7 @@ export async function startController(config: ControllerConfig, clock: Clock, lo
     board: createProgressBoard(),
     watchers,
     given: new Map(),
-    reading: new Set(),
+    reading: createReading(),
     startedAt: clock.monotonic(),
     change: createChange(store, watchers),
     hint: () => engine?.hint(),

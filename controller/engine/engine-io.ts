@@ -11,6 +11,7 @@ import type { Store, StoreView } from '../store/store.ts';
 import type { Errands } from './errands.ts';
 import type { Grants } from './grants.ts';
 import type { ProgressBoard } from './progress.ts';
+import type { Reading } from './reading.ts';
 import { createSerial } from './serial.ts';
 import type { Watchers } from './watchers.ts';
 
@@ -33,7 +34,7 @@ export interface EngineIo {
   /** Assignments given out and not ended: whose words count, and for what. */
   readonly given: Map<string, Given>;
   /** Sets that are being read, which nothing may delete. */
-  readonly reading: Set<string>;
+  readonly reading: Reading;
   /** The controller's start on the monotonic clock: before it no agent could be heard. */
   readonly startedAt: number;
   /** Changes happen one after another, each in one transaction; its effects follow when it is durable. */

@@ -32,6 +32,13 @@ export interface Errands {
 export function createErrands(send: (node: string, message: ToAgent) => boolean, clock: Clock): Errands {
   const open = new Map<string, Errand>();
 
+  async function giveUpAfter(timeoutMs: number, id: string, node: string, answered: AbortSignal): Promise<void> {
+    await clock.sleep(timeoutMs, answered).catch(() => undefined);
+    if (answered.aborted) return;
+    open.get(id)?.reject(new AppError('TIMEOUT', `the agent of ${node} did not answer within ${timeoutMs / 1000} s`));
+    send(node, { $case: 'cancel', value: { assignmentId: id, reason: 'nobody waits for it any more' } });
+  }
+
   return {
     async ask({ node, id, runId, attempt, work, timeoutMs }) {
       const assign: Assign = { assignmentId: id, runId, attempt, work };
@@ -44,14 +51,7 @@ export function createErrands(send: (node: string, message: ToAgent) => boolean,
         throw new AppError('UNAVAILABLE', `the agent of ${node} is not connected`);
       }
       if (timeoutMs !== undefined) {
-        void clock.sleep(timeoutMs, answered.signal).then(
-          () => {
-            const doing = `the agent of ${node} did not answer within ${timeoutMs / 1000} s`;
-            open.get(id)?.reject(new AppError('TIMEOUT', doing));
-            send(node, { $case: 'cancel', value: { assignmentId: id, reason: 'nobody waits for it any more' } });
-          },
-          () => undefined,
-        );
+        void giveUpAfter(timeoutMs, id, node, answered.signal);
       }
       try {
         const outcome = await answer;

@@ -59,7 +59,7 @@ async function planOf(io: EngineIo, set: BackupSet, source: string, options: Res
   });
   if (node === undefined) return refused(`no connected agent offers ${source}`);
   const id = newId('c', io.clock.now());
-  io.reading.add(set.id);
+  using _reading = io.reading.hold(set.id);
   try {
     const value = {
       sourceFile: readable(io, set, source, { agent: node, run: id, attempt: 1 }),
@@ -71,7 +71,5 @@ async function planOf(io: EngineIo, set: BackupSet, source: string, options: Res
     return { ...outcome.value.plan, source, node };
   } catch (error) {
     return refused(toAppError(error, `plan the restore of ${source}`).message);
-  } finally {
-    io.reading.delete(set.id);
   }
 }

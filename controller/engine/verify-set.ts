@@ -16,19 +16,14 @@ export interface Verification {
 /** @throws AppError REFUSED for a set that goes; UNAVAILABLE when a vault that holds it is not connected. */
 export async function verifySet(io: EngineIo, set: BackupSet): Promise<Verification> {
   if (set.deleting) throw new AppError('REFUSED', `the set ${set.id} is being deleted`);
-  if (io.reading.has(set.id)) throw new AppError('REFUSED', `the set ${set.id} is being verified already`);
   const nodes = [...new Set(set.files.flatMap((held) => held.nodes))];
-  io.reading.add(set.id);
-  try {
-    const answers = await Promise.all(nodes.map((node) => verifyOn(io, set, node)));
-    return {
-      faults: answers.flatMap(({ faults }) => faults),
-      readBytes: answers.reduce((sum, { readBytes }) => sum + readBytes, 0n),
-      verifiedMs: io.clock.now(),
-    };
-  } finally {
-    io.reading.delete(set.id);
-  }
+  using _reading = io.reading.hold(set.id);
+  const answers = await Promise.all(nodes.map((node) => verifyOn(io, set, node)));
+  return {
+    faults: answers.flatMap(({ faults }) => faults),
+    readBytes: answers.reduce((sum, { readBytes }) => sum + readBytes, 0n),
+    verifiedMs: io.clock.now(),
+  };
 }
 
 async function verifyOn(io: EngineIo, set: BackupSet, node: string): Promise<{ faults: string[]; readBytes: bigint }> {

@@ -17,5 +17,5 @@ export function setsToDelete(sets: readonly KeptSet[], copies: number): string[]
   return newestFirst
     .filter((set) => !set.inUse && set.createdMs < oldestKept.createdMs)
     .map(({ id }) => id)
-    .reverse();
+    .toReversed();
 }

@@ -151,19 +151,21 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       return refuse(error);
     }
     let refused = false;
+    async function afterThat(before: Promise<void>, message: SessionRequest['message']): Promise<void> {
+      await before;
+      if (refused || stopped) return;
+      try {
+        if (greeted) return await hear(line, name, message);
+        await greet(line, name, message);
+        greeted = true;
+      } catch (error) {
+        refused = true;
+        refuse(error);
+      }
+    }
     line.on('data', ({ message }: SessionRequest) => {
       // One after another: what an agent says of an assignment has an order.
-      chain = chain
-        .then(async () => {
-          if (refused || stopped) return;
-          if (greeted) return hear(line, name, message);
-          await greet(line, name, message);
-          greeted = true;
-        })
-        .catch((error: unknown) => {
-          refused = true;
-          refuse(error);
-        });
+      chain = afterThat(chain, message);
     });
   }
 

@@ -14,11 +14,11 @@ function taskView(db: Kysely<Schema>) {
   return {
     async task(name: string) {
       const row = await db.selectFrom('tasks').select('body').where('name', '=', name).executeTakeFirst();
-      return row && decode<Task>(row.body);
+      return row && (decode(row.body) as Task);
     },
     async tasks() {
       const rows = await db.selectFrom('tasks').select('body').orderBy('name').execute();
-      return rows.map(({ body }) => decode<Task>(body));
+      return rows.map(({ body }) => decode(body) as Task);
     },
     async putTask(task: Task) {
       const body = encode(task);
@@ -33,11 +33,11 @@ function taskView(db: Kysely<Schema>) {
     },
     async restore(name: string) {
       const row = await db.selectFrom('restores').select('body').where('name', '=', name).executeTakeFirst();
-      return row && decode<Restore>(row.body);
+      return row && (decode(row.body) as Restore);
     },
     async restores() {
       const rows = await db.selectFrom('restores').select('body').orderBy('name').execute();
-      return rows.map(({ body }) => decode<Restore>(body));
+      return rows.map(({ body }) => decode(body) as Restore);
     },
     async putRestore(restore: Restore) {
       const body = encode(restore);
@@ -54,13 +54,13 @@ function runView(db: Kysely<Schema>) {
   return {
     async run(id: string) {
       const row = await db.selectFrom('runs').select('body').where('id', '=', id).executeTakeFirst();
-      return row && decode<Run>(row.body);
+      return row && (decode(row.body) as Run);
     },
     async listRuns(task: string, page: PageRequest) {
       let query = db.selectFrom('runs').select(['seq', 'body']).orderBy('seq', 'desc');
       if (task !== '') query = query.where('task', '=', task);
       if (page.token !== '') query = query.where('seq', '<', seqOf(page));
-      return pageOf(await query.limit(page.size + 1).execute(), page, ({ body }) => decode<Run>(body));
+      return pageOf(await query.limit(page.size + 1).execute(), page, ({ body }) => decode(body) as Run);
     },
     async openRuns() {
       const rows = await db
@@ -69,7 +69,7 @@ function runView(db: Kysely<Schema>) {
         .where('state', 'in', ['waiting', 'running'])
         .orderBy('seq')
         .execute();
-      return rows.map(({ body }) => decode<Run>(body));
+      return rows.map(({ body }) => decode(body) as Run);
     },
     async putRun(run: Run) {
       const { id, task, state } = run;
@@ -89,7 +89,7 @@ function runView(db: Kysely<Schema>) {
     async listLog(runId: string, page: PageRequest) {
       let query = db.selectFrom('log').select(['seq', 'body']).where('run', '=', runId).orderBy('seq');
       if (page.token !== '') query = query.where('seq', '>', seqOf(page));
-      return pageOf(await query.limit(page.size + 1).execute(), page, ({ body }) => decode<LogLine>(body));
+      return pageOf(await query.limit(page.size + 1).execute(), page, ({ body }) => decode(body) as LogLine);
     },
   };
 }
@@ -98,17 +98,17 @@ function setView(db: Kysely<Schema>) {
   return {
     async set(id: string) {
       const row = await db.selectFrom('sets').select('body').where('id', '=', id).executeTakeFirst();
-      return row && decode<BackupSet>(row.body);
+      return row && (decode(row.body) as BackupSet);
     },
     async listSets(task: string, page: PageRequest) {
       let query = db.selectFrom('sets').select(['seq', 'body']).orderBy('seq', 'desc');
       if (task !== '') query = query.where('task', '=', task);
       if (page.token !== '') query = query.where('seq', '<', seqOf(page));
-      return pageOf(await query.limit(page.size + 1).execute(), page, ({ body }) => decode<BackupSet>(body));
+      return pageOf(await query.limit(page.size + 1).execute(), page, ({ body }) => decode(body) as BackupSet);
     },
     async sets() {
       const rows = await db.selectFrom('sets').select('body').orderBy('seq').execute();
-      return rows.map(({ body }) => decode<BackupSet>(body));
+      return rows.map(({ body }) => decode(body) as BackupSet);
     },
     async putSet(set: BackupSet) {
       const { id, task } = set;
@@ -124,7 +124,7 @@ function setView(db: Kysely<Schema>) {
     },
     async leftovers() {
       const rows = await db.selectFrom('leftovers').select('body').execute();
-      return rows.map(({ body }) => decode<Leftover>(body));
+      return rows.map(({ body }) => decode(body) as Leftover);
     },
     async putLeftover(leftover: Leftover) {
       const body = encode(leftover);

@@ -7,7 +7,7 @@ import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
 import { createAuthority, issueCertificate } from '#common/certificates.ts';
 import { systemClock } from '#common/clock.ts';
 import { grpcChannelCredentials } from '#common/tls.ts';
-import { OMS, call, startCluster, taskSpec } from './cluster.ts';
+import { OMS, promised, startCluster, taskSpec } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 
 let cluster: Cluster;
@@ -25,10 +25,8 @@ async function refusalOf(doing: Promise<unknown>): Promise<ServiceError> {
   );
 }
 
-const create = (spec: TaskSpec | undefined, requestId = '') =>
-  call(cluster.admin(), cluster.admin().createTask, { requestId, spec });
-const names = async () =>
-  (await call(cluster.admin(), cluster.admin().listTasks, { pageSize: 0, pageToken: '' })).tasks.map((task) => task.spec?.name);
+const create = (spec: TaskSpec | undefined, requestId = '') => cluster.admin().createTask({ requestId, spec });
+const names = async () => (await cluster.admin().listTasks({ pageSize: 0, pageToken: '' })).tasks.map((task) => task.spec?.name);
 
 describe('a task that is no good', () => {
   test.each<[string, Partial<TaskSpec>, RegExp]>([
@@ -99,7 +97,7 @@ describe('a request id', () => {
 
 describe('the task default', () => {
   test('exists from the start with the four sources, every 24 h, two copies', async () => {
-    const { task } = await call(cluster.admin(), cluster.admin().getTask, { name: 'default' });
+    const { task } = await cluster.admin().getTask({ name: 'default' });
     expect(task).toMatchObject({
       system: true,
       spec: { copies: 2, mode: { $case: 'periodic', value: { periodSeconds: 86_400n } } },
@@ -108,36 +106,29 @@ describe('the task default', () => {
   });
 
   test('is never deleted', async () => {
-    const error = await refusalOf(call(cluster.admin(), cluster.admin().deleteTask, { requestId: '', name: 'default' }));
+    const error = await refusalOf(cluster.admin().deleteTask({ requestId: '', name: 'default' }));
     expect(error.code).toBe(status.FAILED_PRECONDITION);
     expect(await names()).toContain('default');
   });
 
   test('keeps what was modified of it over a restart', async () => {
-    await call(cluster.admin(), cluster.admin().modifyTask, { requestId: '', spec: taskSpec('default', { copies: 5 }) });
+    await cluster.admin().modifyTask({ requestId: '', spec: taskSpec('default', { copies: 5 }) });
     await cluster.stop();
     await cluster.start();
-    const { task } = await call(cluster.admin(), cluster.admin().getTask, { name: 'default' });
+    const { task } = await cluster.admin().getTask({ name: 'default' });
     expect(task?.spec).toMatchObject({ copies: 5, sources: [OMS], mode: { $case: 'manual' } });
   });
 });
 
 describe('what is not there', () => {
   test.each(['getTask', 'runTask', 'lockTask'] as const)('%s says so', async (method) => {
-    const request = { requestId: '', name: 'no_such_task' };
-    const error = await refusalOf(
-      new Promise((resolve, reject) => {
-        cluster
-          .admin()
-          [method](request, (failed: ServiceError | null, answer: unknown) => (failed ? reject(failed) : resolve(answer)));
-      }),
-    );
+    const error = await refusalOf(cluster.admin()[method]({ requestId: '', name: 'no_such_task' }));
     expect([error.code, error.details]).toEqual([status.NOT_FOUND, expect.stringContaining('no_such_task')]);
   });
 
   test('a run that is watched', async () => {
     const error = await new Promise<ServiceError>((resolve) => {
-      const watching = cluster.admin().watchRun({ id: 'nowhere' });
+      const watching = cluster.client().watchRun({ id: 'nowhere' });
       watching.on('data', () => undefined);
       watching.on('error', (failed: ServiceError) => resolve(failed));
     });
@@ -151,19 +142,19 @@ describe('lists', () => {
     const seen: (string | undefined)[] = [];
     let pageToken = '';
     do {
-      const page = await call(cluster.admin(), cluster.admin().listTasks, { pageSize: 2, pageToken });
+      const page = await cluster.admin().listTasks({ pageSize: 2, pageToken });
       expect(page.tasks.length).toBeLessThanOrEqual(2);
       seen.push(...page.tasks.map((task) => task.spec?.name));
       pageToken = page.nextPageToken;
     } while (pageToken !== '');
     expect(seen).toEqual(await names());
-    const bad = call(cluster.admin(), cluster.admin().listRuns, { task: '', pageSize: 0, pageToken: 'x; DROP TABLE runs' });
+    const bad = cluster.admin().listRuns({ task: '', pageSize: 0, pageToken: 'x; DROP TABLE runs' });
     expect((await refusalOf(bad)).code).toBe(status.INVALID_ARGUMENT);
   });
 });
 
 describe('a caller', () => {
-  const listWith = (client: AdminServiceClient) => call(client, client.listTasks, { pageSize: 0, pageToken: '' });
+  const listWith = (client: AdminServiceClient) => promised(client).listTasks({ pageSize: 0, pageToken: '' });
 
   test('with 5 MiB to say is refused', async () => {
     const error = await refusalOf(create(taskSpec('x'.repeat(5 * 1024 * 1024))));
@@ -222,7 +213,7 @@ describe('a session', () => {
     const files = await cluster.files('dn1', 'agent');
     const error = await refusalOf(connectAgent(cluster.address(), files, { node: 'mn1', clock: cluster.clock }));
     expect([error.code, error.details]).toEqual([status.PERMISSION_DENIED, expect.stringContaining('mn1')]);
-    const { agent } = await call(cluster.admin(), cluster.admin().getAgent, { node: 'mn1' });
+    const { agent } = await cluster.admin().getAgent({ node: 'mn1' });
     expect(agent?.connected).toBe(false);
   });
 });

@@ -2,13 +2,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { expect, vi } from 'vitest';
 import { createAuthority, createGrantKeys, issueCertificate } from '#common/certificates.ts';
 import type { KeyAndCertificate } from '#common/certificates.ts';
 import { systemClock } from '#common/clock.ts';
 import type { Clock } from '#common/clock.ts';
-import { AdminServiceClient } from '#common/gen/holdfast/v1/admin.ts';
+import { AdminServiceClient, AdminServiceService } from '#common/gen/holdfast/v1/admin.ts';
 import type { Run, TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
 import { BackupPolicy, RunState } from '#common/gen/holdfast/v1/types.ts';
 import type { Source } from '#common/gen/holdfast/v1/types.ts';
@@ -42,7 +41,8 @@ export interface Cluster extends AsyncDisposable {
   readonly directory: string;
   readonly grantPublicKey: string;
   address(): string;
-  admin(): AdminServiceClient;
+  admin(): AdminApi;
+  client(): AdminServiceClient;
   files(name: string, role: PeerRole): Promise<TlsFiles>;
   agent(node: string, options?: Partial<AgentOptions>): Promise<FakeAgent>;
   stop(): Promise<void>;
@@ -102,7 +102,8 @@ export async function startCluster(settings: Record<string, unknown> = {}): Prom
     directory,
     grantPublicKey: grants.publicPem,
     address: () => controller.address,
-    admin: () => client,
+    admin: () => promised(client),
+    client: () => client,
     files: async (name, role) => filesOf(await issue(name, role)),
     async agent(node, options = {}) {
       const agent = await connectAgent(controller.address, filesOf(await issue(node, 'agent')), { node, clock, ...options });
@@ -123,15 +124,27 @@ export async function startCluster(settings: Record<string, unknown> = {}): Prom
   };
 }
 
-/** A call of the API as a promise. */
-export function call<Request, Response>(
-  client: AdminServiceClient,
-  method: (request: Request, done: (error: Error | null, response: Response) => void) => unknown,
-  request: Request,
-): Promise<Response> {
-  return promisify(method.bind(client) as (request: Request, done: (error: Error | null, response: Response) => void) => void)(
-    request,
-  );
+type Methods = typeof AdminServiceService;
+
+/** The API, each call a promise of its answer. */
+export type AdminApi = {
+  readonly [K in Exclude<keyof Methods, 'watchRun'>]: (
+    request: ReturnType<Methods[K]['requestDeserialize']>,
+  ) => Promise<ReturnType<Methods[K]['responseDeserialize']>>;
+};
+
+export function promised(client: AdminServiceClient): AdminApi {
+  const calls = Object.entries(AdminServiceService).map(([name, { path, requestSerialize, responseDeserialize }]) => [
+    name,
+    (request: unknown) =>
+      new Promise((resolve, reject) => {
+        const write = requestSerialize as (value: unknown) => Buffer;
+        client.makeUnaryRequest<unknown, unknown>(path, write, responseDeserialize, request, (error, response) =>
+          error === null ? resolve(response) : reject(error),
+        );
+      }),
+  ]);
+  return Object.fromEntries(calls) as AdminApi;
 }
 
 export const OMS: Source = { policy: BackupPolicy.BACKUP_POLICY_FULL, kind: { $case: 'oms', value: {} } };
@@ -150,10 +163,10 @@ export function taskSpec(name: string, changes: Partial<TaskSpec> = {}): TaskSpe
 
 const ENDED: readonly RunState[] = [RunState.RUN_STATE_SUCCESSFUL, RunState.RUN_STATE_FAILED, RunState.RUN_STATE_STOPPED];
 
-export async function untilEnded(client: AdminServiceClient, id: string): Promise<Run> {
+export async function untilEnded(client: AdminApi, id: string): Promise<Run> {
   return vi.waitFor(
     async () => {
-      const { run } = await call(client, client.getRun, { id });
+      const { run } = await client.getRun({ id });
       if (run === undefined || !ENDED.includes(run.state)) throw new Error(`run ${id} is in state ${run?.state}`);
       return run;
     },
@@ -165,8 +178,8 @@ export async function until(check: () => unknown): Promise<void> {
   await vi.waitFor(check, { timeout: 15_000, interval: 20 });
 }
 
-export async function runTask(client: AdminServiceClient, name: string): Promise<string> {
-  const { run } = await call(client, client.runTask, { requestId: '', name });
+export async function runTask(client: AdminApi, name: string): Promise<string> {
+  const { run } = await client.runTask({ requestId: '', name });
   expect(run?.id).toBeTruthy();
   return run?.id ?? '';
 }

@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import type { Assign } from '#common/gen/holdfast/v1/agent.ts';
 import { RunState } from '#common/gen/holdfast/v1/types.ts';
-import { LDAP, OMS, call, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
+import { LDAP, OMS, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { failure, sourceOf, success, vaultFacts } from './fake-agent.ts';
 import type { FakeAgent } from './fake-agent.ts';
@@ -22,7 +22,7 @@ beforeEach(async () => {
   const onAssign = (assign: Assign) => (assign.work?.$case === 'restore' ? restoring(assign) : success(assign));
   dn1 = await cluster.agent('dn1', { sources: ['OMS', 'LdapServer'], onAssign });
   const spec = taskSpec('nightly', { sources: [LDAP, OMS] });
-  await call(cluster.admin(), cluster.admin().createTask, { requestId: '', spec });
+  await cluster.admin().createTask({ requestId: '', spec });
   setId = (await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'))).setId;
 });
 afterEach(async () => {
@@ -30,12 +30,10 @@ afterEach(async () => {
 });
 
 const create = (name: string, sources: string[] = [], of = setId) =>
-  call(cluster.admin(), cluster.admin().createRestore, { requestId: '', name, setId: of, sources, options: undefined });
-const start = async (name: string) =>
-  (await call(cluster.admin(), cluster.admin().startRestore, { requestId: '', name })).run?.id ?? '';
+  cluster.admin().createRestore({ requestId: '', name, setId: of, sources, options: undefined });
+const start = async (name: string) => (await cluster.admin().startRestore({ requestId: '', name })).run?.id ?? '';
 const restored = () => dn1.assigns.filter(({ work }) => work?.$case === 'restore').map(sourceOf);
-const openAlarms = async () =>
-  (await call(cluster.admin(), cluster.admin().listAlarms, { history: false, pageSize: 0, pageToken: '' })).alarms;
+const openAlarms = async () => (await cluster.admin().listAlarms({ history: false, pageSize: 0, pageToken: '' })).alarms;
 
 async function refusalOf(doing: Promise<unknown>): Promise<ServiceError> {
   return doing.then(
@@ -46,7 +44,7 @@ async function refusalOf(doing: Promise<unknown>): Promise<ServiceError> {
 
 describe('a plan', () => {
   test('is put together from the agents of the sources, in the order of the restore, and changes nothing', async () => {
-    const { plan } = await call(cluster.admin(), cluster.admin().planRestore, { setId, sources: [], options: undefined });
+    const { plan } = await cluster.admin().planRestore({ setId, sources: [], options: undefined });
     expect(plan?.sources.map(({ source, node, steps }) => [source, node, steps])).toEqual([
       ['OMS', 'dn1', ['switch OMS']],
       ['LdapServer', 'dn1', ['switch LdapServer']],
@@ -59,7 +57,7 @@ describe('a plan', () => {
     await cluster.agent('dn2', { sources: ['NameNode'] });
     const ask = (otherTopology: boolean) => {
       const options = { renameDatabases: [], directory: '', otherVersion: false, otherTopology };
-      return call(cluster.admin(), cluster.admin().planRestore, { setId, sources: ['OMS'], options });
+      return cluster.admin().planRestore({ setId, sources: ['OMS'], options });
     };
     const { plan } = await ask(false);
     expect(plan?.refusals).toEqual(['the topology differs: now there is "dn2: NameNode"']);
@@ -71,7 +69,7 @@ describe('a plan', () => {
   test('of a source whose agent is away refuses that source, saying so', async () => {
     dn1.leave();
     await until(async () => {
-      const { plan } = await call(cluster.admin(), cluster.admin().planRestore, {
+      const { plan } = await cluster.admin().planRestore({
         setId,
         sources: ['LdapServer'],
         options: undefined,
@@ -92,7 +90,7 @@ describe('a restore', () => {
     await create('all_of_it');
     const id = await start('all_of_it');
     await until(() => expect(restored()).toEqual(['OMS']));
-    const { run } = await call(cluster.admin(), cluster.admin().getRun, { id });
+    const { run } = await cluster.admin().getRun({ id });
     expect(run?.sources.map(({ state }) => state)).toEqual([RunState.RUN_STATE_RUNNING, RunState.RUN_STATE_WAITING]);
     dn1.finish(holdOms as Assign, success(holdOms as Assign));
     const end = await untilEnded(cluster.admin(), id);
@@ -142,9 +140,9 @@ describe('a restore', () => {
     await create('reader');
     const id = await start('reader');
     await until(() => expect(restored()).toEqual(['OMS']));
-    const error = await refusalOf(call(cluster.admin(), cluster.admin().deleteSet, { requestId: '', id: setId }));
+    const error = await refusalOf(cluster.admin().deleteSet({ requestId: '', id: setId }));
     expect([error.code, error.details]).toEqual([status.FAILED_PRECONDITION, expect.stringContaining('reader')]);
-    await call(cluster.admin(), cluster.admin().stopRun, { requestId: '', id });
+    await cluster.admin().stopRun({ requestId: '', id });
   });
 
   test('of no known set, source or name is refused', async () => {
@@ -157,8 +155,8 @@ describe('a restore', () => {
 });
 
 test('a set is deleted from each vault, manifests named, and then gone', async () => {
-  await call(cluster.admin(), cluster.admin().deleteSet, { requestId: '', id: setId });
+  await cluster.admin().deleteSet({ requestId: '', id: setId });
   await until(async () => {
-    expect((await refusalOf(call(cluster.admin(), cluster.admin().getSet, { id: setId }))).code).toBe(status.NOT_FOUND);
+    expect((await refusalOf(cluster.admin().getSet({ id: setId }))).code).toBe(status.NOT_FOUND);
   });
 });

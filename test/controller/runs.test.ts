@@ -6,10 +6,10 @@ import { RunState } from '#common/gen/holdfast/v1/types.ts';
 import { openGrant, permits } from '#common/grant.ts';
 import { systemClock } from '#common/clock.ts';
 import { createPublicKey } from 'node:crypto';
-import { LDAP, OMS, call, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
+import { LDAP, OMS, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { failure, sourceOf, success, vaultFacts } from './fake-agent.ts';
-import type { AgentOptions, FakeAgent } from './fake-agent.ts';
+import type { AgentOptions } from './fake-agent.ts';
 
 let cluster: Cluster;
 beforeEach(async () => {
@@ -24,15 +24,12 @@ const node = (options: Partial<AgentOptions> = {}) => cluster.agent('dn1', { sou
 const waits = () => undefined;
 
 async function task(name: string, changes: Parameters<typeof taskSpec>[1] = {}): Promise<void> {
-  await call(cluster.admin(), cluster.admin().createTask, { requestId: '', spec: taskSpec(name, changes) });
+  await cluster.admin().createTask({ requestId: '', spec: taskSpec(name, changes) });
 }
-const sets = async () => (await call(cluster.admin(), cluster.admin().listSets, { task: '', pageSize: 0, pageToken: '' })).sets;
-const alarms = async (history = false) =>
-  (await call(cluster.admin(), cluster.admin().listAlarms, { history, pageSize: 0, pageToken: '' })).alarms;
+const sets = async () => (await cluster.admin().listSets({ task: '', pageSize: 0, pageToken: '' })).sets;
+const alarms = async (history = false) => (await cluster.admin().listAlarms({ history, pageSize: 0, pageToken: '' })).alarms;
 const logOf = async (id: string) =>
-  (await call(cluster.admin(), cluster.admin().listRunLog, { id, pageSize: 0, pageToken: '' })).lines.map(
-    ({ message }) => message,
-  );
+  (await cluster.admin().listRunLog({ id, pageSize: 0, pageToken: '' })).lines.map(({ message }) => message);
 
 describe('a run', () => {
   test('gives each source to the agent that offers it, and makes a complete set of their files', async () => {
@@ -112,7 +109,7 @@ describe('a run', () => {
     await task('nightly');
     const id = await runTask(cluster.admin(), 'nightly');
     const seen: Run[] = [];
-    const watching = cluster.admin().watchRun({ id });
+    const watching = cluster.client().watchRun({ id });
     watching.on('data', ({ run }: { run: Run }) => seen.push(run));
     const ended = new Promise<void>((resolve) => watching.on('end', resolve));
     await until(() => expect(dn1.assigns).toHaveLength(1));
@@ -138,7 +135,7 @@ describe('a run', () => {
     await task('nightly');
     const id = await runTask(cluster.admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
-    await call(cluster.admin(), cluster.admin().stopRun, { requestId: '', id });
+    await cluster.admin().stopRun({ requestId: '', id });
     await until(() => expect(dn1.cancels.map(({ reason }) => reason)).toEqual(['stopped by operator']));
     dn1.finish(dn1.assigns[0] as Assign, {
       $case: 'stopped',
@@ -153,13 +150,13 @@ describe('a run', () => {
     await task('nightly', { mode: { $case: 'periodic', value: { startMs: 0n, periodSeconds: 3600n } } });
     const id = await runTask(cluster.admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
-    await call(cluster.admin(), cluster.admin().lockTask, { requestId: '', name: 'nightly' });
+    await cluster.admin().lockTask({ requestId: '', name: 'nightly' });
     await until(() => expect(dn1.cancels).toHaveLength(1));
     dn1.finish(dn1.assigns[0] as Assign, { $case: 'stopped', value: { code: 'STOPPED', message: 'locked', hint: '' } });
     await untilEnded(cluster.admin(), id);
-    const { task: locked } = await call(cluster.admin(), cluster.admin().getTask, { name: 'nightly' });
+    const { task: locked } = await cluster.admin().getTask({ name: 'nightly' });
     expect(locked).toMatchObject({ state: TaskState.TASK_STATE_LOCKED, nextStartMs: 0n });
-    const { task: unlocked } = await call(cluster.admin(), cluster.admin().unlockTask, { requestId: '', name: 'nightly' });
+    const { task: unlocked } = await cluster.admin().unlockTask({ requestId: '', name: 'nightly' });
     expect(unlocked?.nextStartMs).toBeGreaterThan(0n);
   });
 
@@ -172,7 +169,7 @@ describe('a run', () => {
     await until(() => expect(dn1.assigns).toHaveLength(1));
     const second = await runTask(cluster.admin(), 'second');
     await expect(runTask(cluster.admin(), 'first')).rejects.toThrow(/first is running already/);
-    const { run } = await call(cluster.admin(), cluster.admin().getRun, { id: second });
+    const { run } = await cluster.admin().getRun({ id: second });
     expect(run).toMatchObject({ state: RunState.RUN_STATE_WAITING, queuePosition: 1 });
     dn1.finish(dn1.assigns[0] as Assign, success(dn1.assigns[0] as Assign));
     await untilEnded(cluster.admin(), first);
@@ -246,7 +243,7 @@ describe('an agent', () => {
     await until(() => expect(dn1.assigns).toHaveLength(1));
     dn2.finish(dn1.assigns[0] as Assign, success(dn1.assigns[0] as Assign));
     await until(() => expect(dn2.acks).toHaveLength(1));
-    const { run } = await call(cluster.admin(), cluster.admin().getRun, { id });
+    const { run } = await cluster.admin().getRun({ id });
     expect(run?.state).toBe(RunState.RUN_STATE_RUNNING);
   });
 });
@@ -328,14 +325,14 @@ describe('the sets', () => {
     await node();
     await task('nightly');
     const { setId: id } = await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
-    const good = await call(cluster.admin(), cluster.admin().verifySet, { requestId: 'v1', id });
+    const good = await cluster.admin().verifySet({ requestId: 'v1', id });
     expect([good.faults, good.readBytes]).toEqual([[], 20n]);
     expect(good.set?.verifiedMs).toBeGreaterThan(0n);
     damaged = true;
-    const bad = await call(cluster.admin(), cluster.admin().verifySet, { requestId: 'v2', id });
+    const bad = await cluster.admin().verifySet({ requestId: 'v2', id });
     expect(bad.faults).toEqual(['mn2: x.tar.zst is damaged']);
     expect(bad.set?.verifiedMs).toBe(0n);
-    expect(await call(cluster.admin(), cluster.admin().verifySet, { requestId: 'v1', id })).toEqual(good);
+    expect(await cluster.admin().verifySet({ requestId: 'v1', id })).toEqual(good);
   });
 });
 
@@ -348,8 +345,7 @@ describe('a periodic task', () => {
     await vault('mn2');
     await node({ onAssign: (assign) => (fails ? failure('disk is gone') : success(assign)) });
     await task('hourly', hourly);
-    const runs = async () =>
-      (await call(cluster.admin(), cluster.admin().listRuns, { task: 'hourly', pageSize: 0, pageToken: '' })).runs;
+    const runs = async () => (await cluster.admin().listRuns({ task: 'hourly', pageSize: 0, pageToken: '' })).runs;
     cluster.clock.advance(3_600_500);
     await until(async () => expect((await runs()).map(({ state }) => state)).toEqual([RunState.RUN_STATE_FAILED]));
     expect((await alarms()).find(({ id }) => id === 12034)).toMatchObject({ subject: 'hourly', severity: 'major' });
@@ -364,10 +360,10 @@ describe('a periodic task', () => {
     await vault('mn1');
     const dn1 = await node();
     await task('hourly', hourly);
-    const before = await call(cluster.admin(), cluster.admin().getTask, { name: 'hourly' });
+    const before = await cluster.admin().getTask({ name: 'hourly' });
     cluster.clock.advance(3_600_000 + 125_000);
     await until(async () => {
-      const { task: now } = await call(cluster.admin(), cluster.admin().getTask, { name: 'hourly' });
+      const { task: now } = await cluster.admin().getTask({ name: 'hourly' });
       expect(now?.nextStartMs).toBe((before.task?.nextStartMs ?? 0n) + 3_600_000n);
     });
     expect(dn1.assigns).toEqual([]);
