@@ -4,10 +4,10 @@ import type { Change, EngineIo } from '../engine/engine-io.ts';
 
 export async function raise(change: Change, io: EngineIo, id: number, subject: string, detail: string): Promise<void> {
   if (!(await change.raiseAlarm({ id, subject, detail, raisedMs: io.clock.now() }))) return;
-  change.after(() => io.log.warn({ alarm: id, name: alarmOf(id).name, subject, detail }, 'alarm raised'));
+  change.after(() => io.log.warn({ alarm: id, what: alarmOf(id).name, subject, detail }, 'alarm raised'));
 }
 
 export async function clear(change: Change, io: EngineIo, id: number, subject: string): Promise<void> {
   if (!(await change.clearAlarm(id, subject, io.clock.now()))) return;
-  change.after(() => io.log.info({ alarm: id, name: alarmOf(id).name, subject }, 'alarm cleared'));
+  change.after(() => io.log.info({ alarm: id, what: alarmOf(id).name, subject }, 'alarm cleared'));
 }
