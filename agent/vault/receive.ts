@@ -12,6 +12,8 @@ import type { FileInMaking, Storage } from './storage.ts';
 
 /** Bytes gathered while a write is under way, so that a 16 KiB frame does not cost a system call each. */
 const GATHERED = 4 * 1024 * 1024;
+/** Flushed to the disk in the background each time this much has come, so that the disk works while the line does and not after it. */
+const FLUSH_EVERY = 64n * 1024n * 1024n;
 
 export type Trailers = Promise<Record<string, unknown> | undefined>;
 
@@ -45,6 +47,7 @@ function writeTo(
   space: SpaceKeeper,
   doing: string,
 ): Writable {
+  const flush = backgroundFlush(making);
   const write = async (chunks: Buffer[]) => {
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     written.bytes += BigInt(bytes);
@@ -53,12 +56,39 @@ function writeTo(
     // Hashing overlaps with the write, which another thread does.
     for (const chunk of chunks) written.hash.update(chunk);
     if ((await writing).bytesWritten !== bytes) throw new AppError('NO_SPACE', `${doing}: the partition took only a part of it`);
+    flush.written(written.bytes);
   };
   return new Writable({
     highWaterMark: GATHERED,
     write: (chunk: Buffer, _encoding, done) => callWhenSettled(write([chunk]), done),
     writev: (chunks, done) => callWhenSettled(write(chunks.map(({ chunk }) => chunk as Buffer)), done),
+    final: (done) => callWhenSettled(flush.ended(), done),
+    // The file is closed after this: not under a flush.
+    destroy: (error, done) => callWhenSettled(flush.ended(), (failure) => done(error ?? failure)),
   });
+}
+
+/** One at a time. What fails is told at the end: a disk that cannot be flushed must not count as durable. */
+function backgroundFlush({ file }: FileInMaking): { written(total: bigint): void; ended(): Promise<void> } {
+  let flushedAt = 0n;
+  let flushing: Promise<void> | undefined;
+  let failure: unknown;
+  return {
+    written(total) {
+      if (flushing !== undefined || total - flushedAt < FLUSH_EVERY) return;
+      flushedAt = total;
+      flushing = file
+        .datasync()
+        .catch((error: unknown) => {
+          failure ??= error;
+        })
+        .finally(() => (flushing = undefined));
+    },
+    async ended() {
+      await flushing;
+      if (failure !== undefined) throw failure;
+    },
+  };
 }
 
 const callWhenSettled = callbackify((work: Promise<void>) => work);

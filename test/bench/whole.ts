@@ -1,0 +1,3 @@
+import type { BenchCase } from './case.ts';
+
+export const wholeCases: readonly BenchCase[] = [];
