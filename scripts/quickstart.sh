@@ -89,7 +89,7 @@ make_cluster() {
     --active "mn1=127.0.0.1:$((25701 + offset))" --standby "mn2=127.0.0.1:$((25702 + offset))" --node dn1=127.0.0.1 \
     --data-path "$cluster/data" >"$cluster.init.log" || { cat "$cluster.init.log"; return 1; }
   # A machine to try it on may be smaller than a management node: 1 GB instead of the 20 GB that must stay free.
-  sed -i 's/^\( *\)#\{0,1\} *minimumFree:.*/\1minimumFree: 1 GB/' "$cluster"/nodes/mn?/agent.yaml
+  sed -i 's/^\( *\)#\{0,1\} *minimumFree:.*/\1minimumFree: 1 GB/' "$cluster"/nodes/mn?/agent.yaml "$cluster/controller/controller.yaml"
   local agent=$cluster/nodes/dn1/agent.yaml
   sed -i '/^sources:/,$d' "$agent"
   lab_sources >>"$agent"
@@ -131,8 +131,7 @@ start_daemon() { # start_daemon NAME controller|agent CONFIG
 
 wait_for_agents() {
   local deadline=$((SECONDS + 30))
-  until "$holdfast" agent list --json 2>/dev/null |
-    node -e 'process.exit(JSON.parse(require("fs").readFileSync(0, "utf8")).filter((agent) => agent.connected).length === 3 ? 0 : 1)'; do
+  until [ "$("$holdfast" agent list --json 2>/dev/null | grep -c '"connected": true')" -eq 3 ]; do
     if [ $SECONDS -ge $deadline ]; then
       echo "the agents did not connect within 30 s; their last words:" >&2
       tail -n 3 "$cluster"/run/*.log >&2

@@ -80,10 +80,13 @@ export function openSession(options: SessionOptions): Session {
     stopping.signal.addEventListener('abort', onStop, { once: true });
     let beating: Promise<void> | undefined;
     try {
+      const hello = await options.hello();
       const line: Call = client.session(new Metadata());
+      // The loop below tells of it; before it has begun, nobody would listen and the process would end.
+      line.on('error', () => undefined);
       ended.signal.addEventListener('abort', () => line.cancel(), { once: true });
       line.on('drain', () => (full = false));
-      line.write({ message: { $case: 'hello', value: await options.hello() } });
+      line.write({ message: { $case: 'hello', value: hello } });
       for await (const { message } of line as AsyncIterable<SessionResponse>) {
         if (message?.$case === 'welcome') {
           call = line;

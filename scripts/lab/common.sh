@@ -36,7 +36,7 @@ wait_until() {
 # A pid file of an earlier boot may name somebody else: the command line must name this lab too.
 runs() { # runs NAME
   local pid
-  pid=$(cat "$HOLDFAST_LAB/run/$1.pid" 2>/dev/null) && [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$HOLDFAST_LAB"
+  pid=$(cat "$HOLDFAST_LAB/run/$1.pid" 2>/dev/null) && [ -n "$pid" ] && { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF "$HOLDFAST_LAB"
 }
 
 is_gone() { ! kill -0 "$1" 2>/dev/null; }

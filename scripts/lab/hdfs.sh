@@ -60,6 +60,9 @@ hdfs_up() {
   make_command namenode-stop namenode_stop
   write_hdfs_conf
   if [ ! -d "$HDFS_DIR/name/current" ]; then
+    # Blocks of a file system that is gone: the DataNode would not serve another with them.
+    stop_process datanode
+    rm -rf "$HDFS_DIR/blocks"
     hadoop 256m org.apache.hadoop.hdfs.server.namenode.NameNode -format -nonInteractive >>"$HOLDFAST_LAB/log/hdfs.log" 2>&1
   fi
   # Side by side: the DataNode waits for its NameNode by itself.

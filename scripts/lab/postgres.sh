@@ -73,11 +73,11 @@ postgres_status() { status_line postgres "$PG_PORT" "$PG_DIR/server.log"; }
 has_database() { [ "$(sql postgres -At -c "SELECT count(*) FROM pg_database WHERE datname = '$1'")" = 1 ]; }
 
 postgres_seed() { # postgres_seed LARGE
-  has_database oms || sql postgres -f "$repository/scripts/lab/oms.sql"
+  has_database oms || sql postgres -f "$repository/scripts/lab/oms.sql" >/dev/null
   if ! has_database hivemeta; then
     local rows=2000
     [ "$1" = no ] || rows=2600000
-    sql postgres -v rows=$rows -f "$repository/scripts/lab/hivemeta.sql"
+    sql postgres -v rows=$rows -f "$repository/scripts/lab/hivemeta.sql" >/dev/null
   fi
   [ -d "$OMS_CONF" ] || seed_oms_conf
 }
