@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Server } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation, protoPath as healthProto } from 'grpc-health-check';
+import { HealthImplementation } from 'grpc-health-check';
 import { withTimeout } from '#common/clock.ts';
 import { toAppError } from '#common/errors.ts';
 import { AdminServiceService } from '#common/gen/holdfast/v1/admin.ts';
@@ -72,7 +72,8 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
 
 /** From the .proto files themselves, so that what reflection tells is what the repository says. */
 function reflection(): ReflectionService {
-  const root = fileURLToPath(new URL('../../proto', import.meta.url));
+  const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
   const files = ['types', 'agent', 'admin'].map((file) => `holdfast/v1/${file}.proto`);
-  return new ReflectionService(loadSync([...files, healthProto], { includeDirs: [root] }));
+  const includeDirs = [at('../../proto'), at('./health')];
+  return new ReflectionService(loadSync([...files, 'grpc/health/v1/health.proto'], { includeDirs }));
 }

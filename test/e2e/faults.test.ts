@@ -123,7 +123,7 @@ describe('killed in mid-run', () => {
       await waitForAgent(admin, 'dn1', true);
     }
     const end = await waitForEnd(admin, id);
-    expect(end.state, JSON.stringify(end)).toBe(RunState.RUN_STATE_SUCCESSFUL);
+    expect(end.state, JSON.stringify(end.fault)).toBe(RunState.RUN_STATE_SUCCESSFUL);
   }, 120_000);
 });
 

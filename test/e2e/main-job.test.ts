@@ -27,7 +27,9 @@ describe('the quickstart', () => {
 describe('what lies in the vaults', () => {
   test('is the same on both management nodes, by name and byte', async () => {
     const files = await filesOfVault('mn1');
-    expect(files.filter((name) => name.endsWith('/manifest.json'))).toHaveLength(4);
+    const ofDefault = files.filter((name) => name.startsWith('default_') && name.endsWith('/manifest.json'));
+    expect(ofDefault.length % 4).toBe(0);
+    expect(ofDefault.length).toBeGreaterThan(0);
     expect(await filesOfVault('mn2')).toEqual(files);
     for (const name of files) {
       const [one, two] = await Promise.all(['mn1', 'mn2'].map((node) => readFile(join(vaultDirectory(node), name))));
@@ -38,7 +40,7 @@ describe('what lies in the vaults', () => {
   test('bears the documented names', async () => {
     for (const name of await filesOfVault('mn1')) {
       expect(name).toMatch(
-        /^default_\d{14}\/(OMS|LdapServer|DBService|NameNode)_\d{14}\/(manifest\.json|[0-9.]+_\w+_\d{14}\.(tar|index)\.zst)$/,
+        /^\w+_\d{14}\/(OMS|LdapServer|DBService|NameNode)_\d{14}\/(manifest\.json|[0-9.]+_\w+_\d{14}\.(tar|index)\.zst)$/,
       );
     }
   });
