@@ -3,6 +3,7 @@
 # npm packages of the lock file. Says nothing when nothing is missing. Servers are installed, never started: the lab starts its own.
 #   --without hdfs   no Java, no Maven
 #   --for-tests      also what builds the foreign clients (Go, Python) that the tests use
+#   --for-bench      also ssh, which the benchmark of the whole compares with
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,9 +11,10 @@ packages=(postgresql postgresql-client slapd ldap-utils zstd attr tar openssl cu
 hdfs=yes
 while [ $# -gt 0 ]; do
   case $1 in
-    --without) shift; [ "${1-}" = hdfs ] || { echo "usage: install-deps.sh [--without hdfs] [--for-tests]" >&2; exit 2; }; hdfs=no ;;
-    --for-tests) packages+=(python3-venv) for_tests=yes ;;
-    *) echo "usage: install-deps.sh [--without hdfs] [--for-tests]" >&2; exit 2 ;;
+    --without) shift; [ "${1-}" = hdfs ] || { echo "usage: install-deps.sh [--without hdfs] [--for-tests] [--for-bench]" >&2; exit 2; }; hdfs=no ;;
+    --for-tests) packages+=(python3 python3-venv) for_tests=yes ;;
+    --for-bench) packages+=(openssh-server openssh-client) ;;
+    *) echo "usage: install-deps.sh [--without hdfs] [--for-tests] [--for-bench]" >&2; exit 2 ;;
   esac
   shift
 done

@@ -6,10 +6,11 @@ cd "$(dirname "$0")/.."
 
 usage() {
   cat <<'USAGE'
-usage: scripts/quickstart.sh [--keep] [--without hdfs]
+usage: scripts/quickstart.sh [--keep] [--large] [--without hdfs]
        scripts/quickstart.sh --down
 
   --keep           leave everything up at the end and say how to talk to it
+  --large          a 1 GB database, 100,000 directory entries, 200,000 files
   --without hdfs   only OMS, LdapServer and DBService: no Java is needed
   --down           stop what an earlier --keep left
 
@@ -17,11 +18,12 @@ State lies in $HOLDFAST_LAB (default .lab); HOLDFAST_LAB_PORT_OFFSET shifts all 
 USAGE
 }
 
-keep=no down=no hdfs=yes
+keep=no down=no hdfs=yes size=()
 while [ $# -gt 0 ]; do
   case $1 in
     --keep) keep=yes ;;
     --down) down=yes ;;
+    --large) size=(--large) ;;
     --without) shift; [ "${1-}" = hdfs ] || { usage >&2; exit 2; }; hdfs=no ;;
     --help | -h) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
@@ -50,7 +52,7 @@ main() {
   step "Start the real services: ${components[*]}"
   rm -rf "$HOLDFAST_LAB/before" "$HOLDFAST_LAB/after"
   scripts/lab.sh up "${components[@]}"
-  scripts/lab.sh seed "${components[@]}"
+  scripts/lab.sh seed "${size[@]}" "${components[@]}"
   scripts/lab.sh snapshot "$HOLDFAST_LAB/before" "${components[@]}"
 
   step 'Start Holdfast: one controller, agents on two management nodes and on the node of the sources'

@@ -65,10 +65,8 @@ describe('LdapServer', () => {
 
   test('goes back to the backup while it runs, stopped and started by the configured commands', async () => {
     await rm(join(lab.directory, 'ldap/tls/ldap.key'), { force: true });
-    await execa('ldapdelete', [
-      ...['-x', '-H', settings().url, '-D', 'cn=admin,dc=holdfast,dc=test', '-y', await passwordFile()],
-      'uid=user9,ou=people,dc=holdfast,dc=test',
-    ]);
+    const asAdmin = ['-x', '-H', settings().url, '-D', 'cn=admin,dc=holdfast,dc=test', '-y', await passwordFile()];
+    await execa('ldapdelete', asAdmin.concat('uid=user9,ou=people,dc=holdfast,dc=test'));
     const plan = await driver.plan(kept);
     expect(plan.refusals).toEqual([]);
     expect(plan.mustBeStopped.join()).toContain('slapd');
@@ -109,7 +107,7 @@ describe('the old state of LdapServer', () => {
       'database-1.ldif',
       (text: string) => text.replaceAll('objectClass: inetOrgPerson', 'objectClass: noSuchClass'),
     ],
-    ['the data are cut', 'database-1.ldif', (text: string) => `${text.slice(0, text.length / 2)}`],
+    ['the data are cut', 'database-1.ldif', (text: string) => text.slice(0, text.length / 2)],
   ])('is not touched when %s', async (_what, file, change) => {
     await expect(driver.restore(kept, { spoil: spoil(file, change) })).rejects.toMatchObject({ name: 'AppError' });
     expect(await snapshot()).toBe(before);
