@@ -35,7 +35,7 @@ export interface Agent {
 export async function startAgent(config: AgentConfig, clock: Clock, log: Logger): Promise<Agent> {
   const tls = await loadCredentials(config.tls);
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-  const journal = await openJournal(join(config.stateDirectory, 'journal'));
+  const journal = await openJournal(join(config.stateDirectory, 'journal'), log);
   const sources = createSources(config.sources);
   const vault = await openOwnVault(config, tls, clock, log);
 

@@ -5,19 +5,24 @@
  *   <assignment>.assign     the assignment, as it came
  *   <assignment>.undo       how to put the old state back; there only between switch and commit
  *   <assignment>.finished   its end, until acknowledged
+ *   <any of these>.damaged  what could not be read, set aside for a person to look at
  */
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeDurably, writeDurably } from '#common/durable-file.ts';
-import { AppError } from '#common/errors.ts';
+import { removeDurably, syncDirectory, writeDurably } from '#common/durable-file.ts';
+import { AppError, toAppError } from '#common/errors.ts';
 import { Assign, Finished } from '#common/gen/holdfast/v1/agent.ts';
+import type { Logger } from '#common/log.ts';
 import type { UndoRecord } from '../sources/source.ts';
 
 export interface Journal {
   /** Assignments begun and not finished: after a start, those that the last death cut off. */
   begun(): Promise<Assign[]>;
   finished(): Promise<Finished[]>;
+  /** @throws AppError DAMAGED */
   undoOf(assignmentId: string): Promise<UndoRecord | undefined>;
+  /** The path of what was set aside of this assignment: it was begun once, and nobody knows how far it came. */
+  damagedOf(assignmentId: string): Promise<string | undefined>;
 
   begin(assign: Assign): Promise<void>;
   saveUndo(assignmentId: string, undo: UndoRecord): Promise<void>;
@@ -27,37 +32,93 @@ export interface Journal {
   acknowledge(assignmentId: string): Promise<void>;
 }
 
-export async function openJournal(directory: string): Promise<Journal> {
+type Kind = 'assign' | 'undo' | 'finished';
+
+export async function openJournal(directory: string, log: Logger): Promise<Journal> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const path = (id: string, kind: 'assign' | 'undo' | 'finished') => {
+  const path = (id: string, kind: Kind) => {
     if (!/^[A-Za-z0-9_-]{1,100}$/.test(id)) throw new AppError('INVALID', `${JSON.stringify(id)} is not the id of an assignment`);
     return join(directory, `${id}.${kind}`);
   };
-  const readAll = async (kind: string): Promise<unknown[]> => {
+
+  /** One record that a bad disk has spoilt must not keep the agent from its other work, nor from starting. */
+  async function readAll<T extends { assignmentId: string }>(kind: Kind, decode: (json: unknown) => T): Promise<T[]> {
     const names = (await readdir(directory)).filter((name) => name.endsWith(`.${kind}`)).toSorted();
-    return Promise.all(names.map(async (name) => JSON.parse(await readFile(join(directory, name), 'utf8')) as unknown));
-  };
+    const read = await Promise.all(names.map((name) => readOne(name, kind, decode)));
+    return read.filter((one) => one !== undefined);
+  }
+
+  async function readOne<T extends { assignmentId: string }>(
+    name: string,
+    kind: Kind,
+    decode: (json: unknown) => T,
+  ): Promise<T | undefined> {
+    try {
+      const record = decode(JSON.parse(await readFile(join(directory, name), 'utf8')));
+      if (`${record.assignmentId}.${kind}` !== name) throw new Error(`it is of the assignment ${record.assignmentId}`);
+      return record;
+    } catch (error) {
+      // Acknowledged or ended between the look into the directory and this.
+      if (isMissing(error)) return undefined;
+      // Too many open files, no permission: nothing is wrong with the record.
+      if (systemCode(error) !== undefined && systemCode(error) !== 'EIO') {
+        throw toAppError(error, `read the record ${join(directory, name)} of the journal`);
+      }
+      const aside = join(directory, `${name}.damaged`);
+      log.error({ err: error, record: join(directory, name), aside }, 'a record of the journal cannot be read and is set aside');
+      await rename(join(directory, name), aside);
+      await syncDirectory(directory);
+      return undefined;
+    }
+  }
+
+  const finished = () => readAll('finished', (json) => Finished.fromJSON(json));
 
   return {
-    begun: async () => (await readAll('assign')).map((json) => Assign.fromJSON(json)),
-    finished: async () => (await readAll('finished')).map((json) => Finished.fromJSON(json)),
+    finished,
+
+    async begun() {
+      // Killed between the two steps of `finish`: what has an end was not cut off, and must not be undone.
+      const ended = new Set((await finished()).map(({ assignmentId }) => assignmentId));
+      const all = await readAll('assign', (json) => Assign.fromJSON(json));
+      return all.filter(({ assignmentId }) => !ended.has(assignmentId));
+    },
 
     async undoOf(id) {
       try {
         return JSON.parse(await readFile(path(id, 'undo'), 'utf8')) as UndoRecord;
       } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-        throw error;
+        if (isMissing(error)) return undefined;
+        throw new AppError('DAMAGED', `read ${path(id, 'undo')}: how to put the old state back cannot be read`, { cause: error });
       }
+    },
+
+    async damagedOf(id) {
+      const name = (await readdir(directory)).find(
+        (each) => each === `${id}.assign.damaged` || each === `${id}.finished.damaged`,
+      );
+      return name === undefined ? undefined : join(directory, name);
     },
 
     begin: (assign) => writeDurably(path(assign.assignmentId, 'assign'), JSON.stringify(Assign.toJSON(assign))),
     saveUndo: (id, undo) => writeDurably(path(id, 'undo'), JSON.stringify(undo)),
     forgetUndo: (id) => removeDurably(path(id, 'undo')),
-    async finish(finished) {
-      await writeDurably(path(finished.assignmentId, 'finished'), JSON.stringify(Finished.toJSON(finished)));
-      await removeDurably(path(finished.assignmentId, 'assign'));
+    async finish(ended) {
+      await writeDurably(path(ended.assignmentId, 'finished'), JSON.stringify(Finished.toJSON(ended)));
+      await removeDurably(path(ended.assignmentId, 'assign'));
     },
-    acknowledge: (id) => removeDurably(path(id, 'finished')),
+    async acknowledge(id) {
+      // First: once its end is forgotten, a record of its beginning would look cut off.
+      await removeDurably(path(id, 'assign'));
+      await removeDurably(path(id, 'finished'));
+    },
   };
+}
+
+function isMissing(error: unknown): boolean {
+  return systemCode(error) === 'ENOENT';
+}
+
+function systemCode(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

@@ -1,10 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Assign, Finished } from '#common/gen/holdfast/v1/agent.ts';
+import { pino } from 'pino';
 import { openJournal } from '../../agent/session/journal.ts';
 
+const log = pino({ level: 'silent' });
 let directory: string;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'holdfast-journal-'));
@@ -16,32 +18,69 @@ const finished = Finished.fromPartial({ assignmentId: 'a1', runId: 'r1', attempt
 
 describe('the journal of an agent', () => {
   test('remembers over a death what was begun', async () => {
-    await (await openJournal(directory)).begin(assign);
-    expect(await (await openJournal(directory)).begun()).toEqual([assign]);
+    await (await openJournal(directory, log)).begin(assign);
+    expect(await (await openJournal(directory, log)).begun()).toEqual([assign]);
   });
 
   test('tells an end until it is acknowledged, and begun no longer', async () => {
-    const journal = await openJournal(directory);
+    const journal = await openJournal(directory, log);
     await journal.begin(assign);
     await journal.finish(finished);
-    const reopened = await openJournal(directory);
+    const reopened = await openJournal(directory, log);
     expect(await reopened.begun()).toEqual([]);
     expect(await reopened.finished()).toEqual([finished]);
     await reopened.acknowledge('a1');
     await reopened.acknowledge('a1');
-    expect(await (await openJournal(directory)).finished()).toEqual([]);
+    expect(await (await openJournal(directory, log)).finished()).toEqual([]);
   });
 
   test('keeps how to undo a restore between switch and commit', async () => {
-    await (await openJournal(directory)).saveUndo('a1', { old: 'oms_old' });
-    const reopened = await openJournal(directory);
+    await (await openJournal(directory, log)).saveUndo('a1', { old: 'oms_old' });
+    const reopened = await openJournal(directory, log);
     expect(await reopened.undoOf('a1')).toEqual({ old: 'oms_old' });
     await reopened.forgetUndo('a1');
     expect(await reopened.undoOf('a1')).toBeUndefined();
   });
 
   test('refuses an id that would be a path', async () => {
-    const journal = await openJournal(directory);
+    const journal = await openJournal(directory, log);
     await expect(async () => journal.acknowledge('../../etc/passwd')).rejects.toThrow('is not the id of an assignment');
+  });
+
+  test('does not take for cut off what was killed while its end was being written down', async () => {
+    const journal = await openJournal(directory, log);
+    await journal.begin(assign);
+    await journal.finish(finished);
+    // As `finish` leaves it when it dies between its two steps.
+    await journal.begin(assign);
+    const reopened = await openJournal(directory, log);
+    expect(await reopened.begun()).toEqual([]);
+    expect(await reopened.finished()).toEqual([finished]);
+    await reopened.acknowledge('a1');
+    expect(await (await openJournal(directory, log)).begun()).toEqual([]);
+  });
+
+  test.each(['assign', 'finished'])('sets aside a spoilt .%s file, says so, and keeps the others', async (kind) => {
+    const said: string[] = [];
+    const journal = await openJournal(directory, pino({}, { write: (line: string) => void said.push(line) }));
+    await journal.begin(assign);
+    await journal.finish(Finished.fromPartial({ assignmentId: 'a2', runId: 'r1', attempt: 1 }));
+    await writeFile(join(directory, `a3.${kind}`), '{"assignmentId": "a3", "run');
+    await writeFile(join(directory, `a4.${kind}`), '{"assignmentId": "another"}');
+    expect((await journal.begun()).map(({ assignmentId }) => assignmentId)).toEqual(['a1']);
+    expect((await journal.finished()).map(({ assignmentId }) => assignmentId)).toEqual(['a2']);
+    expect(said.join('')).toContain(`a3.${kind}`);
+    expect(await readdir(directory)).toEqual(expect.arrayContaining([`a3.${kind}.damaged`, `a4.${kind}.damaged`]));
+    expect(await journal.damagedOf('a3')).toBe(join(directory, `a3.${kind}.damaged`));
+    expect(await journal.damagedOf('a1')).toBeUndefined();
+  });
+
+  test('says which record of an undo is spoilt', async () => {
+    await writeFile(join(directory, 'a1.undo'), '{');
+    const journal = await openJournal(directory, log);
+    await expect(journal.undoOf('a1')).rejects.toMatchObject({
+      code: 'DAMAGED',
+      message: expect.stringContaining('a1.undo') as string,
+    });
   });
 });
