@@ -99,7 +99,7 @@ export function toFault(error: AppError): FaultShape {
 
 /** The reverse of toFault, tolerant of codes of a newer peer. */
 export function fromFault(fault: FaultShape): AppError {
-  const code = fault.code in ERROR_CODES ? (fault.code as ErrorCode) : 'FAILED';
+  const code = Object.hasOwn(ERROR_CODES, fault.code) ? (fault.code as ErrorCode) : 'FAILED';
   return new AppError(code, fault.message, { hint: fault.hint });
 }
 

@@ -62,8 +62,22 @@ export function grpcServerCredentials(files: TlsFiles): ServerCredentials {
   return ServerCredentials.createSsl(files.ca, [{ cert_chain: files.cert, private_key: files.key }], true);
 }
 
+/** For clients of the controller. An agent's certificate serves its vault: it must not pass for the controller on the same host. */
 export function grpcChannelCredentials(files: TlsFiles): ChannelCredentials {
-  return credentials.createSsl(files.ca, files.key, files.cert);
+  return credentials.createSsl(files.ca, files.key, files.cert, { checkServerIdentity: controllerFault });
+}
+
+function controllerFault(host: string, certificate: PeerCertificate): Error | undefined {
+  const wrongHost = tls.checkServerIdentity(host, certificate);
+  if (wrongHost !== undefined) return wrongHost;
+  try {
+    const { name, role } = peerIdentity(certificate);
+    return role === 'controller'
+      ? undefined
+      : new AppError('FORBIDDEN', `${host} is answered by ${name} (${role}), not by a controller`);
+  } catch (error) {
+    return toAppError(error, `look at the certificate of ${host}`);
+  }
 }
 
 /** Who is on the other side, by the certificate that TLS has verified. @throws AppError UNAUTHENTICATED */

@@ -60,8 +60,8 @@ describe('an error', () => {
     expect(fromFault(toFault(error))).toMatchObject({ code: 'NO_SPACE', message: 'store x: full', hint: 'Free some.' });
   });
 
-  test('with a code of a newer peer is still an error', () => {
-    expect(fromFault({ code: 'NEWER', message: 'm', hint: 'h' })).toMatchObject({ code: 'FAILED', message: 'm', hint: 'h' });
+  test.each(['NEWER', 'constructor', 'toString', ''])('with the code %j of a newer peer is still an error', (code) => {
+    expect(fromFault({ code, message: 'm', hint: 'h' })).toMatchObject({ code: 'FAILED', message: 'm', hint: 'h' });
   });
 
   test('of the system says what was being done', () => {
