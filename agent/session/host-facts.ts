@@ -4,11 +4,22 @@ import { currentLoad, osInfo } from 'systeminformation';
 import type { Clock } from '#common/clock.ts';
 import type { HostFacts } from '#common/gen/holdfast/v1/types.ts';
 
+/** Read once: it starts a process, which a heartbeat of a node under load must not wait for. */
+let name: string | undefined;
+
+async function osName(): Promise<string> {
+  if (name === undefined) {
+    const { distro, release: version } = await osInfo();
+    name = `${distro} ${version}`;
+  }
+  return name;
+}
+
 export async function readHostFacts(clock: Clock): Promise<HostFacts> {
-  const [os, load] = await Promise.all([osInfo(), currentLoad()]);
+  const [os, load] = await Promise.all([osName(), currentLoad()]);
   return {
     hostname: hostname(),
-    os: `${os.distro} ${os.release}`,
+    os,
     kernel: release(),
     cpus: cpus().length,
     memoryBytes: BigInt(totalmem()),
