@@ -3,24 +3,27 @@ import { createPublicKey } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '#common/clock.ts';
-import { toAppError, toFault } from '#common/errors.ts';
-import type { Assign, Hello, VaultFacts } from '#common/gen/holdfast/v1/agent.ts';
+import { AppError } from '#common/errors.ts';
+import type { Hello, VaultFacts } from '#common/gen/holdfast/v1/agent.ts';
 import type { Logger } from '#common/log.ts';
+import type { SourceName } from '#common/names.ts';
 import { loadCredentials } from '#common/tls.ts';
 import type { TlsFiles } from '#common/tls.ts';
 import { PRODUCT_VERSION } from '#common/version.ts';
 import type { AgentConfig } from './config.ts';
-import type { FinishedJob, Job, VaultAccess } from './run/job.ts';
+import { claimDirectory } from './only-one.ts';
+import { accept } from './run/accept.ts';
+import type { FinishedJob, VaultAccess } from './run/job.ts';
 import { recoverCutOff } from './run/recover.ts';
 import { createRunner } from './run/runner.ts';
-import type { RunnerOptions } from './run/runner.ts';
-import { jobOf } from './session/from-proto.ts';
+import type { RunnerOptions } from './run/runner-options.ts';
 import { readHostFacts } from './session/host-facts.ts';
 import { openJournal } from './session/journal.ts';
 import { createProgressReporter } from './session/progress.ts';
 import { openSession } from './session/session.ts';
 import { finishedMessage } from './session/to-proto.ts';
 import { createSources } from './sources/index.ts';
+import type { Source } from './sources/source.ts';
 import { openVaultTarget } from './targets/vault-target.ts';
 import { startVault } from './vault/vault.ts';
 import type { Vault } from './vault/vault.ts';
@@ -32,13 +35,21 @@ export interface Agent {
   stop(): Promise<void>;
 }
 
-export async function startAgent(config: AgentConfig, clock: Clock, log: Logger): Promise<Agent> {
+/** @throws AppError when anything of it cannot be started; then nothing of it is left open. */
+export async function startAgent(
+  config: AgentConfig,
+  clock: Clock,
+  log: Logger,
+  sources: ReadonlyMap<SourceName, Source> = createSources(config.sources),
+): Promise<Agent> {
+  await using opened = new AsyncDisposableStack();
   const tls = await loadCredentials(config.tls);
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
+  opened.use(await claimDirectory(config.stateDirectory));
   const journal = await openJournal(join(config.stateDirectory, 'journal'), log);
-  const sources = createSources(config.sources);
-  const vault = await openOwnVault(config, tls, clock, log);
+  const cutOff = await journal.begun();
 
+  const ready = Promise.withResolvers<void>();
   const progress = createProgressReporter(clock, (value) => session.hint({ $case: 'progress', value }));
   const options: RunnerOptions = {
     node: config.node,
@@ -48,9 +59,10 @@ export async function startAgent(config: AgentConfig, clock: Clock, log: Logger)
     workDirectory: join(config.stateDirectory, 'work'),
     concurrency: config.concurrency,
     compressionLevel: config.compressionLevel,
+    ready: ready.promise,
     openVault: (access, signal) => openVault(access, config, tls, signal),
     saveUndo: (id, undo) => journal.saveUndo(id, undo),
-    forgetUndo: (id) => journal.forgetUndo(id),
+    markCommitted: (id) => journal.markCommitted(id),
     onProgress: (job, phase, done, total) => progress.report(job, phase, done, total),
     onLog: (job, level, message) => {
       const { assignmentId, attempt } = job;
@@ -65,20 +77,8 @@ export async function startAgent(config: AgentConfig, clock: Clock, log: Logger)
     },
   };
   const runner = await createRunner(options);
-
-  async function accept(assign: Assign): Promise<void> {
-    const told = (await journal.finished()).find(({ assignmentId }) => assignmentId === assign.assignmentId);
-    if (told !== undefined) return session.finished(told);
-    let job: Job;
-    try {
-      job = jobOf(assign);
-    } catch (error) {
-      const fault = toFault(toAppError(error, `read the assignment ${assign.assignmentId}`));
-      return options.finish({ ...assign, endedMs: clock.now(), outcome: { kind: 'failed', fault } });
-    }
-    await journal.begin(assign);
-    runner.start(job);
-  }
+  const vault = await openOwnVault(config, tls, clock, log);
+  opened.defer(async () => vault?.stop());
 
   const vaultFacts = async (): Promise<VaultFacts | undefined> =>
     vault === undefined ? undefined : { url: config.vault?.url ?? vault.url, space: spaceMessage(await vault.space()) };
@@ -102,19 +102,22 @@ export async function startAgent(config: AgentConfig, clock: Clock, log: Logger)
     },
     unacknowledged: () => journal.finished(),
     heartbeat: async () => ({ host: await readHostFacts(clock), vault: await vaultFacts(), running: runner.running() }),
-    onAssign: accept,
+    onAssign: (assign) => accept(assign, { journal, runner, clock, tell: (ended) => session.finished(ended) }),
     onCancel: (id, reason) => runner.cancel(id, reason),
     onAcknowledged: (id) => journal.acknowledge(id),
   });
 
-  const recovering = recoverCutOff(await journal.begun(), journal, options);
+  const stopping = new AbortController();
+  const recovering = recoverCutOff(cutOff, journal, options, stopping.signal).finally(() => ready.resolve());
+  const held = opened.move();
   return {
     vaultUrl: vault?.url,
     async stop() {
-      await recovering;
-      await runner.stop();
+      const ended = runner.stop();
+      stopping.abort(new AppError('STOPPED', 'the agent is shutting down'));
+      await Promise.all([recovering, ended]);
       await session.stop();
-      await vault?.stop();
+      await held.disposeAsync();
     },
   };
 }

@@ -38,9 +38,9 @@ export async function runBackup(job: Job, work: BackupWork, io: RunIo): Promise<
     return { kind: 'backup', file, vaults: vaults.results() };
   } catch (error) {
     const failure = toAppError(error, `back up ${work.source}`);
-    // The signal may be what ended the run, so the clean-up has its own time to do it.
-    await removeIncomplete(vaults, keys.prefix, io);
-    throw failure;
+    const left = await removeIncomplete(vaults, keys.prefix, io);
+    if (left === undefined) throw failure;
+    throw new AppError(failure.code, `${failure.message}; and ${left}`, { cause: failure, hint: failure.hint });
   }
 }
 

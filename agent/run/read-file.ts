@@ -21,7 +21,14 @@ export async function readManifest(target: Target, file: BackupFile, signal: Abo
   if (createHash('sha256').update(bytes).digest('hex') !== sha256) {
     throw new AppError('DAMAGED', `the manifest ${key} on ${target.name} is not the one that was written: its hash differs`);
   }
-  return decodeManifest(bytes, key);
+  const manifest = decodeManifest(bytes, key);
+  if (manifest.source !== file.source || manifest.archive.key !== file.archive.key) {
+    throw new AppError(
+      'DAMAGED',
+      `the manifest ${key} on ${target.name} is of ${manifest.archive.key}, not of ${file.archive.key}`,
+    );
+  }
+  return manifest;
 }
 
 /** Every byte is read and hashed. Returns what is wrong, or undefined. Errors of the connection are thrown, not returned. */

@@ -10,55 +10,79 @@ import { backupFileKeys } from '#common/names.ts';
 import { jobOf } from '../session/from-proto.ts';
 import type { Journal } from '../session/journal.ts';
 import type { UndoRecord } from '../sources/source.ts';
-import type { Job, Outcome } from './job.ts';
+import type { BackupWork, Job, Outcome, RestoreWork } from './job.ts';
 import { removeIncomplete } from './incomplete.ts';
 import { unknownState } from './restore.ts';
 import { sourceIo } from './run-io.ts';
 import type { RunIo } from './run-io.ts';
-import { runIo } from './runner.ts';
-import type { RunnerOptions } from './runner.ts';
+import { runIo } from './perform.ts';
+import { endJournaled } from './runner.ts';
+import type { RunnerOptions } from './runner-options.ts';
 import { openVaultPair } from './vault-pair.ts';
 
-/** Each ends as failed or in an unknown state, journaled, before new work of its kind can touch the same source. */
-export async function recoverCutOff(cutOff: readonly Assign[], journal: Journal, options: RunnerOptions): Promise<void> {
+/**
+ * Each ends as failed or in an unknown state, journaled, before anything new begins. What the signal stops is left as it is for the
+ * next start.
+ */
+export async function recoverCutOff(
+  cutOff: readonly Assign[],
+  journal: Journal,
+  options: RunnerOptions,
+  signal: AbortSignal,
+): Promise<void> {
   for (const assign of cutOff) {
-    const workDirectory = join(options.workDirectory, `${assign.assignmentId}-recovery`);
-    try {
-      const job = jobOf(assign);
-      await mkdir(workDirectory, { mode: 0o700 });
-      const io = runIo(job, new AbortController().signal, workDirectory, options);
-      const outcome = await recover(job, await journal.undoOf(assign.assignmentId), io);
-      await options.finish({ ...job, endedMs: options.clock.now(), outcome });
-    } catch (error) {
-      options.log.error(
-        { assignment: assign.assignmentId, err: error },
-        'an assignment that was cut off could not be ended; the next start tries again',
-      );
-    } finally {
-      await rm(workDirectory, { recursive: true, force: true });
-    }
+    const outcome = await recoverOne(assign, journal, options, signal);
+    if (signal.aborted) return;
+    await endJournaled({ ...assign, endedMs: options.clock.now(), outcome }, options, signal);
   }
 }
 
-async function recover(job: Job, undo: UndoRecord | undefined, io: RunIo): Promise<Outcome> {
-  const cutOff = new AppError('FAILED', `the agent on ${io.node} died in mid-run`, {
+async function recoverOne(assign: Assign, journal: Journal, options: RunnerOptions, signal: AbortSignal): Promise<Outcome> {
+  const workDirectory = join(options.workDirectory, `${assign.assignmentId}-recovery`);
+  const cutOff = new AppError('FAILED', `the agent on ${options.node} died in mid-run`, {
     hint: 'See its log for why, then run it again.',
   });
-  switch (job.work.kind) {
-    case 'backup':
-      await clearBackup(job, io);
-      return { kind: 'failed', fault: toFault(cutOff) };
-    case 'restore':
-      return undo === undefined ? { kind: 'failed', fault: toFault(cutOff) } : putBack(job.work.file.source, undo, cutOff, io);
-    default:
-      return { kind: 'failed', fault: toFault(cutOff) };
+  try {
+    const job = jobOf(assign);
+    await mkdir(workDirectory, { mode: 0o700 });
+    const io = runIo(job, signal, workDirectory, options);
+    switch (job.work.kind) {
+      case 'backup': {
+        const left = await clearBackup(job.work, io);
+        const message = left === undefined ? cutOff.message : `${cutOff.message}; and ${left}`;
+        return { kind: 'failed', fault: { ...toFault(cutOff), message } };
+      }
+      case 'restore':
+        return await recoverRestore(job, job.work, journal, cutOff, io);
+      default:
+        return { kind: 'failed', fault: toFault(cutOff) };
+    }
+  } catch (error) {
+    const second = toAppError(error, `put right what ${assign.assignmentId} left`);
+    options.log.error({ assignment: assign.assignmentId, err: second }, 'what was cut off cannot be put right');
+    const isRestore = assign.work?.$case === 'restore';
+    return isRestore
+      ? { kind: 'unknownState', fault: toFault(unknownState('what was cut off', cutOff, second)) }
+      : { kind: 'failed', fault: { ...toFault(cutOff), message: `${cutOff.message}; and then ${second.message}` } };
+  } finally {
+    await rm(workDirectory, { recursive: true, force: true }).catch(() => undefined);
   }
+}
+
+async function recoverRestore(job: Job, work: RestoreWork, journal: Journal, cutOff: AppError, io: RunIo): Promise<Outcome> {
+  if (await journal.isCommitted(job.assignmentId)) {
+    const line = `every check had passed when the agent on ${io.node} died; what the restore replaced may still lie beside`;
+    io.log('warn', line);
+    return { kind: 'restore', checks: [line], restoredBytes: work.file.contentBytes };
+  }
+  const undo = await journal.undoOf(job.assignmentId);
+  if (undo === undefined) return { kind: 'failed', fault: toFault(cutOff) };
+  return putBack(work.file.source, undo, cutOff, io);
 }
 
 async function putBack(name: Parameters<RunIo['source']>[0], undo: UndoRecord, cutOff: AppError, io: RunIo): Promise<Outcome> {
   try {
     await io.source(name).undoRestore(undo, sourceIo(io, io.workDirectory));
-    await io.forgetUndo();
     const message = `${cutOff.message}; the restore of ${name} was rolled back, the state before it is in place`;
     io.log('warn', message);
     return { kind: 'failed', fault: { ...toFault(cutOff), message } };
@@ -69,14 +93,15 @@ async function putBack(name: Parameters<RunIo['source']>[0], undo: UndoRecord, c
   }
 }
 
-async function clearBackup(job: Job, io: RunIo): Promise<void> {
-  if (job.work.kind !== 'backup') return;
-  const { prefix } = backupFileKeys({ ...job.work, version: job.work.productVersion });
+/** Answers what is left. */
+async function clearBackup(work: BackupWork, io: RunIo): Promise<string | undefined> {
+  const { prefix } = backupFileKeys({ ...work, version: work.productVersion });
   try {
-    await using vaults = await openVaultPair(job.work.vaults, io);
-    await removeIncomplete(vaults, prefix, io);
+    await using vaults = await openVaultPair(work.vaults, io);
+    return await removeIncomplete(vaults, prefix, io);
   } catch (error) {
-    // The vaults may be down as well; the controller's clean-up pass removes it when they are back.
-    io.log('warn', toAppError(error, `remove what is incomplete below ${prefix}`).message);
+    const left = `what is incomplete below ${prefix} could not be removed: ${toAppError(error, 'open the vaults').message}`;
+    io.log('error', left);
+    return left;
   }
 }

@@ -31,27 +31,25 @@ export async function runRestore(work: RestoreWork, io: RunIo): Promise<Outcome>
   io.log('info', `staging ${source.name} beside what is there`);
   await restore.stage(unpacked);
   const checks = await switchOrRollBack(restore, source.name, io);
-
-  // First forget how to go back, then remove what one would go back to: killed in between, the new state stays and is whole.
-  await io.forgetUndo();
-  await restore.commit();
+  await commit(restore, source.name, io);
   io.log('info', `${source.name} is restored`);
   return { kind: 'restore', checks, restoredBytes: manifest.contentBytes };
 }
 
+/** What is in place afterwards is the new state for good, or the old one; else the failure says that it is unknown. */
 async function switchOrRollBack(restore: PreparedRestore, name: string, io: RunIo): Promise<readonly string[]> {
   try {
     io.log('info', `switching ${name} to the restored state`);
     await restore.switchOver((undo) => io.saveUndo(undo));
     const checks = await restore.check();
     for (const line of checks) io.log('info', line);
+    await io.markCommitted();
     return checks;
   } catch (error) {
     const failure = toAppError(error, `restore ${name}`);
     io.log('error', `${failure.message}; rolling back`);
     try {
       await restore.rollBack();
-      await io.forgetUndo();
     } catch (second) {
       throw unknownState(name, failure, toAppError(second, `roll back ${name}`));
     }
@@ -60,6 +58,15 @@ async function switchOrRollBack(restore: PreparedRestore, name: string, io: RunI
       cause: failure,
       hint: failure.hint,
     });
+  }
+}
+
+/** Killed or failing in here, the new state stays and is whole: what cannot be removed is told, and no failure. */
+async function commit(restore: PreparedRestore, name: string, io: RunIo): Promise<void> {
+  try {
+    await restore.commit();
+  } catch (error) {
+    io.log('warn', toAppError(error, `remove what the restore of ${name} replaced`).message);
   }
 }
 
@@ -84,13 +91,13 @@ async function fetchArchive(work: RestoreWork, manifest: Manifest, io: RunIo): P
   });
 }
 
-/** A vault that is down or holds a damaged copy is no reason to give up while another is left. The first reason is the one reported. */
+/** A vault that is down or holds a damaged copy is no reason to give up while another is left. The first reason gives the code. */
 async function fromAnyVault<T>(
   of: ReadableFile,
   io: RunIo,
   read: (vault: Awaited<ReturnType<RunIo['openVault']>>) => Promise<T>,
 ): Promise<T> {
-  let first: AppError | undefined;
+  const failures: AppError[] = [];
   for (const access of of.vaults) {
     try {
       await using vault = await io.openVault(access);
@@ -98,11 +105,15 @@ async function fromAnyVault<T>(
     } catch (error) {
       io.signal.throwIfAborted();
       const failure = toAppError(error, `read ${of.file.archive.key} from the vault of ${access.node}`);
-      io.log('warn', `${failure.message}; trying the next vault`);
-      first ??= failure;
+      io.log('warn', `${access.node}: ${failure.message}`);
+      failures.push(failure);
     }
   }
-  throw first ?? new AppError('NOT_FOUND', `no vault holds ${of.file.archive.key}`);
+  const [first, ...others] = failures;
+  if (first === undefined) throw new AppError('NOT_FOUND', `no vault holds ${of.file.archive.key}`);
+  if (others.length === 0) throw first;
+  const message = failures.map((failure) => failure.message).join('; and ');
+  throw new AppError(first.code, message, { cause: first, hint: first.hint });
 }
 
 function restoreRequest(manifest: Manifest, options: RestoreOptions): RestoreRequest {

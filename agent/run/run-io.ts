@@ -19,8 +19,8 @@ export interface RunIo {
   openVault(access: VaultAccess): Promise<Target & AsyncDisposable>;
   /** Durable when it resolves: with it a restarted agent puts the old state back. */
   saveUndo(undo: UndoRecord): Promise<void>;
-  /** From here on there is no way back. Durable when it resolves. */
-  forgetUndo(): Promise<void>;
+  /** The new state stays: from here on there is no way back. Durable when it resolves. */
+  markCommitted(): Promise<void>;
 }
 
 /** The narrower view that a source has of it. */

@@ -3,7 +3,8 @@
  * finished until the controller acknowledges it. One directory of small files, each written durably:
  *
  *   <assignment>.assign     the assignment, as it came
- *   <assignment>.undo       how to put the old state back; there only between switch and commit
+ *   <assignment>.undo       how to put the old state back, from the switch to the end; kept when the end is an unknown state
+ *   <assignment>.committed  a restore whose new state stays; only its end is not written yet
  *   <assignment>.finished   its end, until acknowledged
  *   <any of these>.damaged  what could not be read, set aside for a person to look at
  */
@@ -26,13 +27,15 @@ export interface Journal {
 
   begin(assign: Assign): Promise<void>;
   saveUndo(assignmentId: string, undo: UndoRecord): Promise<void>;
-  forgetUndo(assignmentId: string): Promise<void>;
+  /** From here on the undo is not to be used. */
+  markCommitted(assignmentId: string): Promise<void>;
+  isCommitted(assignmentId: string): Promise<boolean>;
   /** Also ends `begun`. */
   finish(finished: Finished): Promise<void>;
   acknowledge(assignmentId: string): Promise<void>;
 }
 
-type Kind = 'assign' | 'undo' | 'finished';
+type Kind = 'assign' | 'undo' | 'committed' | 'finished';
 
 export async function openJournal(directory: string, log: Logger): Promise<Journal> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -102,14 +105,19 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
 
     begin: (assign) => writeDurably(path(assign.assignmentId, 'assign'), JSON.stringify(Assign.toJSON(assign))),
     saveUndo: (id, undo) => writeDurably(path(id, 'undo'), JSON.stringify(undo)),
-    forgetUndo: (id) => removeDurably(path(id, 'undo')),
+    markCommitted: (id) => writeDurably(path(id, 'committed'), ''),
+    isCommitted: async (id) => (await readdir(directory)).includes(`${id}.committed`),
     async finish(ended) {
       await writeDurably(path(ended.assignmentId, 'finished'), JSON.stringify(Finished.toJSON(ended)));
       await removeDurably(path(ended.assignmentId, 'assign'));
+      // For the person who must put the old state back by hand.
+      if (ended.outcome?.$case !== 'unknownState') await removeDurably(path(ended.assignmentId, 'undo'));
+      await removeDurably(path(ended.assignmentId, 'committed'));
     },
     async acknowledge(id) {
       // First: once its end is forgotten, a record of its beginning would look cut off.
       await removeDurably(path(id, 'assign'));
+      await removeDurably(path(id, 'committed'));
       await removeDurably(path(id, 'finished'));
     },
   };

@@ -38,8 +38,15 @@ describe('the journal of an agent', () => {
     await (await openJournal(directory, log)).saveUndo('a1', { old: 'oms_old' });
     const reopened = await openJournal(directory, log);
     expect(await reopened.undoOf('a1')).toEqual({ old: 'oms_old' });
-    await reopened.forgetUndo('a1');
+    await reopened.finish(finished);
     expect(await reopened.undoOf('a1')).toBeUndefined();
+  });
+
+  test('keeps the undo of a restore that ended in an unknown state, for the person who needs it', async () => {
+    const journal = await openJournal(directory, log);
+    await journal.saveUndo('a1', { old: 'oms_old' });
+    await journal.finish({ ...finished, outcome: { $case: 'unknownState', value: { code: '', message: '', hint: '' } } });
+    expect(await journal.undoOf('a1')).toEqual({ old: 'oms_old' });
   });
 
   test('refuses an id that would be a path', async () => {
