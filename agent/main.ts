@@ -5,7 +5,9 @@ import { systemClock } from '#common/clock.ts';
 import { ERROR_CODES, toAppError } from '#common/errors.ts';
 import { createLogger } from '#common/log.ts';
 import { PRODUCT_VERSION } from '#common/version.ts';
+import type { Logger } from '#common/log.ts';
 import { startAgent } from './agent.ts';
+import type { Agent } from './agent.ts';
 import { loadAgentConfig } from './config.ts';
 
 const program = new Command('holdfast agent')
@@ -22,8 +24,26 @@ async function main(): Promise<void> {
   log.info({ node: config.node, version: PRODUCT_VERSION, vault: agent.vaultUrl }, 'agent started');
   await stopped;
   log.info({ node: config.node }, 'agent stopping');
-  await agent.stop();
+  await stopInTime(agent, log);
   log.info({ node: config.node }, 'agent stopped');
+}
+
+/** Shorter than the 90 s after which systemd kills. What was under way then is put right by the next start. */
+const STOP_MS = 60_000;
+
+async function stopInTime(agent: Agent, log: Logger): Promise<void> {
+  const stopped = new AbortController();
+  const giveUp = async () => {
+    await systemClock.sleep(STOP_MS, stopped.signal);
+    log.error(
+      { seconds: STOP_MS / 1000 },
+      'the agent did not stop in time and ends; its next start puts right what was under way',
+    );
+    process.exit(ERROR_CODES.TIMEOUT.exit);
+  };
+  giveUp().catch(() => undefined);
+  await agent.stop();
+  stopped.abort();
 }
 
 try {
