@@ -11,6 +11,7 @@ export interface ToolRun {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly input?: string;
+  /** Default: two hours, as for a dump. */
   readonly timeoutMs?: number;
   readonly signal: AbortSignal;
   /** Output and input as bytes in latin1 instead of UTF-8: for file names, which may be anything. */
@@ -28,7 +29,7 @@ export interface ToolResult {
 /** What of a tool's output is kept in an error: its last lines hold the reason. */
 const STDERR_TAIL = 2000;
 const OUTPUT_LIMIT = 16 * 1024 * 1024;
-const KILL_AFTER_MS = 5000;
+const DEFAULT_TIMEOUT_MS = 7_200_000;
 
 /** @throws AppError TOOL (missing, failed, killed), TIMEOUT, STOPPED. */
 export async function runTool(run: ToolRun): Promise<ToolResult> {
@@ -46,18 +47,21 @@ export async function runTool(run: ToolRun): Promise<ToolResult> {
     ...(run.input === undefined
       ? { stdin: 'ignore' }
       : { input: run.latin1 === true ? Buffer.from(run.input, 'latin1') : run.input }),
-    forceKillAfterDelay: KILL_AFTER_MS,
   });
-  const limit = run.timeoutMs === undefined ? undefined : AbortSignal.timeout(run.timeoutMs);
-  const stop = AbortSignal.any(limit === undefined ? [run.signal] : [run.signal, limit]);
+  const timeoutMs = run.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const limit = AbortSignal.timeout(timeoutMs);
+  const stop = AbortSignal.any([run.signal, limit]);
   const onAbort = () => killGroup(child.pid);
   stop.addEventListener('abort', onAbort, { once: true });
   if (stop.aborted) onAbort();
   try {
     const result = await child;
     if (run.signal.aborted) throw new AppError('STOPPED', `${run.doing}: stopped`);
-    if (limit?.aborted === true) {
-      throw new AppError('TIMEOUT', `${run.doing}: ${run.command} did not end within ${run.timeoutMs} ms and was killed`);
+    if (limit.aborted) {
+      throw new AppError('TIMEOUT', `${run.doing}: ${run.command} did not end within ${timeoutMs} ms and was killed`);
+    }
+    if (result.isMaxBuffer) {
+      throw new AppError('TOOL', `${run.doing}: ${run.command} wrote more than ${OUTPUT_LIMIT} bytes, and was killed`);
     }
     // 127 and setpriv's own voice: it could not execute the tool.
     if (result.code === 'ENOENT' || (result.exitCode === 127 && result.stderr.startsWith('setpriv: '))) {

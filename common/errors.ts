@@ -93,8 +93,12 @@ export function toAppError(caught: unknown, doing: string): AppError {
   return new AppError(system, message, { cause: caught });
 }
 
-export function toFault(error: AppError): FaultShape {
-  return { code: error.code, message: error.message, hint: error.hint };
+/** A message of gRPC holds 4 MiB: a fault with a list of a million files must not be one that can never be told. */
+const MESSAGE_LIMIT = 16_384;
+
+export function toFault({ code, message, hint }: AppError): FaultShape {
+  const left = message.length - MESSAGE_LIMIT;
+  return { code, message: left > 0 ? `${message.slice(0, MESSAGE_LIMIT)}… (${left} more characters)` : message, hint };
 }
 
 /** The reverse of toFault, tolerant of codes of a newer peer. */
@@ -112,6 +116,8 @@ function systemCode(caught: unknown): ErrorCode {
   switch (code) {
     case 'ENOENT':
       return 'NOT_FOUND';
+    case 'EADDRINUSE':
+      return 'REFUSED';
     case 'ENOSPC':
     case 'EDQUOT':
       return 'NO_SPACE';

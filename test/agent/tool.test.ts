@@ -46,6 +46,13 @@ describe('a tool', () => {
     await vi.waitFor(async () => expect(await runs(child)).toBe(false));
   });
 
+  test('that writes without end is killed, and what it wrote is not taken for its answer', async () => {
+    await expect(runTool(shell('cat /dev/zero'))).rejects.toMatchObject({
+      code: 'TOOL',
+      message: expect.stringContaining('wrote more than') as string,
+    });
+  });
+
   test('that is stopped is killed, with its children', async () => {
     const stop = new AbortController();
     const run = runTool({ ...shell(`sleep 600 & echo $! > ${directory}/child; wait`), signal: stop.signal });

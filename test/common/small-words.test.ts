@@ -60,6 +60,12 @@ describe('an error', () => {
     expect(fromFault(toFault(error))).toMatchObject({ code: 'NO_SPACE', message: 'store x: full', hint: 'Free some.' });
   });
 
+  test('that is too long for a message is shortened, and says so', () => {
+    const { message } = toFault(new AppError('FAILED', `lost: ${'x'.repeat(5_000_000)}`));
+    expect(message.length).toBeLessThan(20_000);
+    expect(message).toMatch(/^lost: x+… \(4983622 more characters\)$/);
+  });
+
   test.each(['NEWER', 'constructor', 'toString', ''])('with the code %j of a newer peer is still an error', (code) => {
     expect(fromFault({ code, message: 'm', hint: 'h' })).toMatchObject({ code: 'FAILED', message: 'm', hint: 'h' });
   });
