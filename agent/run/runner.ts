@@ -4,8 +4,10 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import pLimit from 'p-limit';
+import type { LimitFunction } from 'p-limit';
 import { assertNever } from '#common/assert-never.ts';
 import { AppError, toAppError } from '#common/errors.ts';
+import type { SourceName } from '#common/names.ts';
 import type { FinishedJob, Job, Outcome, Work } from './job.ts';
 import { failureOf, outcomeOf } from './perform.ts';
 import type { RunnerOptions } from './runner-options.ts';
@@ -24,6 +26,7 @@ export async function createRunner(options: RunnerOptions): Promise<Runner> {
   const active = new Map<string, { controller: AbortController; done: Promise<void> }>();
   // Sources compete for disks and cores; chores for neither with each other. Plans are looked at by a waiting person.
   const limits = { heavy: pLimit(options.concurrency), chores: pLimit(2), plans: pLimit(8) };
+  const bySource = new Map<SourceName, LimitFunction>();
   const stopping = new AbortController();
 
   async function perform(job: Job, signal: AbortSignal): Promise<void> {
@@ -38,7 +41,7 @@ export async function createRunner(options: RunnerOptions): Promise<Runner> {
   /** One that is stopped while it waits for its turn ends at once: the one before it may take hours. */
   function inTurn(job: Job, signal: AbortSignal): Promise<Outcome> {
     let begun = false;
-    const working = limits[weight(job.work)](async () => {
+    const working = queue(job.work)(async () => {
       await options.ready;
       if (signal.aborted) return stopped;
       begun = true;
@@ -48,6 +51,16 @@ export async function createRunner(options: RunnerOptions): Promise<Runner> {
       signal.addEventListener('abort', () => begun || resolve(failureOf(signal.reason, job, signal, options)), { once: true });
     });
     return Promise.race([working, stopped]);
+  }
+
+  /** A source is worked on by one at a time: one that was stopped may still be rolling back when the next is given. */
+  function queue(work: Work): <T>(act: () => Promise<T>) => Promise<T> {
+    const limit = limits[weight(work)];
+    const source = sourceOf(work);
+    if (source === undefined) return (act) => limit(act);
+    const alone = bySource.get(source) ?? pLimit(1);
+    bySource.set(source, alone);
+    return (act) => alone(() => limit(act));
   }
 
   return {
@@ -106,4 +119,10 @@ function weight({ kind }: Work): 'heavy' | 'chores' | 'plans' {
     default:
       return assertNever(kind);
   }
+}
+
+/** What it changes or reads as a whole. */
+function sourceOf(work: Work): SourceName | undefined {
+  if (work.kind === 'backup') return work.source;
+  return work.kind === 'restore' ? work.file.source : undefined;
 }

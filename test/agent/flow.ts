@@ -130,7 +130,7 @@ async function startAgentWork(directory: string, script: Script) {
     log: pino({ level: 'silent' }),
     sources: new Map([['OMS', source.source]]),
     workDirectory: join(directory, 'work'),
-    concurrency: 1,
+    concurrency: 2,
     compressionLevel: 1,
     ready: ready.promise,
     async openVault({ node, url, grant: token }, signal) {

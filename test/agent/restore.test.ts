@@ -116,6 +116,27 @@ describe('a restore', () => {
     },
   );
 
+  test('waits while the one before it, which was stopped, still rolls back', async () => {
+    await using flow = await openFlow();
+    const { file, text } = await lost(flow);
+    const rolledBack = Promise.withResolvers<void>();
+    let checks = 0;
+    const agent = await flow.start({
+      check: (signal) => (++checks === 1 ? hang(signal) : Promise.resolve()),
+      rollBack: () => rolledBack.promise,
+    });
+    await agent.give(flow.restore('r1', file));
+    await agent.source.come('check');
+    agent.runner.cancel('r1', 'by admin');
+    await agent.source.come('rollBack');
+    await agent.give(flow.restore('r2', file));
+    rolledBack.resolve();
+    expect((await agent.endOf('r2')).outcome?.$case).toBe('restore');
+    const { reached } = agent.source;
+    expect(reached.indexOf('finish')).toBeLessThan(reached.lastIndexOf('planRestore'));
+    expect(await agent.source.content()).toBe(text);
+  });
+
   test('whose old state cannot be removed is no failure', async () => {
     await using flow = await openFlow();
     const { file, text } = await lost(flow);
