@@ -1,9 +1,10 @@
 /** An agent of one node: its vault (on management nodes), its sources, and its line to the controller. */
 import { createPublicKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '#common/clock.ts';
-import { AppError } from '#common/errors.ts';
+import { AppError, toAppError } from '#common/errors.ts';
 import type { Hello, VaultFacts } from '#common/gen/holdfast/v1/agent.ts';
 import type { Logger } from '#common/log.ts';
 import type { SourceName } from '#common/names.ts';
@@ -130,12 +131,23 @@ async function openOwnVault(config: AgentConfig, tls: TlsFiles, clock: Clock, lo
     listen,
     tls,
     nodeName: config.node,
-    grantPublicKey: createPublicKey(await readFile(grantKey)),
+    grantPublicKey: await readGrantKey(grantKey),
     limits: { capBytes, minimumFreeBytes: minimumFree },
     windowBytes: Number(config.transferWindow),
     clock,
     log,
   });
+}
+
+async function readGrantKey(path: string): Promise<KeyObject> {
+  try {
+    return createPublicKey(await readFile(path));
+  } catch (error) {
+    throw new AppError('INVALID', `the key for grants ${path} cannot be used: ${toAppError(error, 'read it').message}`, {
+      cause: error,
+      hint: "Copy the controller's grant.pub, as `holdfast init` made it, to that place.",
+    });
+  }
 }
 
 function openVault(access: VaultAccess, config: AgentConfig, tls: TlsFiles, signal: AbortSignal) {

@@ -10,6 +10,7 @@ import { systemClock } from '#common/clock.ts';
 import { Assign } from '#common/gen/holdfast/v1/agent.ts';
 import { startAgent } from '../../agent/agent.ts';
 import { loadAgentConfig } from '../../agent/config.ts';
+import { stopInTime } from '../../agent/stop-in-time.ts';
 import { certificateOf, grant, openTestVault } from '../vault/test-vault.ts';
 import { CREATED, STARTED } from './flow.ts';
 import { scriptedSource } from './scripted-source.ts';
@@ -66,10 +67,12 @@ describe('an agent', () => {
   test('whose vault cannot be opened leaves nothing behind that would keep it from starting', async () => {
     const other = await start(0);
     const port = Number(new URL(other.vaultUrl ?? '').port);
-    await writeFile(join(directory, 'other'), '');
     const config = await loadAgentConfig(await writeConfig('127.0.0.1:1', port));
     const second = { ...config, stateDirectory: join(directory, 'state2') };
     await expect(startAgent(second, systemClock, log)).rejects.toThrow('EADDRINUSE');
+    await writeFile(join(directory, 'grant.pub'), 'no key');
+    await expect(startAgent(second, systemClock, log)).rejects.toThrow(/grant\.pub/);
+    await writeFile(join(directory, 'grant.pub'), createGrantKeys().publicPem);
     await other.stop();
     await (await startAgent(second, systemClock, log)).stop();
   });
@@ -187,6 +190,14 @@ describe('the process of an agent', () => {
     expect(exitCode).toBe(2);
     expect(stderr).toMatch(/agent.yaml:2: nods: unknown field[^]*next: Correct every line/);
   });
+});
+
+test('a stop that hangs is given up, and one that ends is not waited for longer', async () => {
+  const waits: number[] = [];
+  const clock = { ...systemClock, sleep: (ms: number) => Promise.resolve(void waits.push(ms)) };
+  expect(await stopInTime(() => new Promise(() => undefined), 60_000, clock)).toBe(false);
+  expect(waits).toEqual([60_000]);
+  expect(await stopInTime(() => Promise.resolve(), 60_000, systemClock)).toBe(true);
 });
 
 test('heartbeats keep coming while an agent packs', async () => {
