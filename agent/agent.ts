@@ -81,8 +81,17 @@ export async function startAgent(
   const vault = await openOwnVault(config, tls, clock, log);
   opened.defer(async () => vault?.stop());
 
-  const vaultFacts = async (): Promise<VaultFacts | undefined> =>
-    vault === undefined ? undefined : { url: config.vault?.url ?? vault.url, space: spaceMessage(await vault.space()) };
+  async function vaultFacts(): Promise<VaultFacts | undefined> {
+    if (vault === undefined) return undefined;
+    const url = config.vault?.url ?? vault.url;
+    try {
+      return { url, space: spaceMessage(await vault.space()) };
+    } catch (error) {
+      // A broken disk must be seen as that, not as an agent that is away.
+      log.error({ err: error }, 'the space of the vault cannot be read');
+      return { url, space: undefined };
+    }
+  }
 
   const session = openSession({
     address: config.controller.address,

@@ -97,6 +97,20 @@ describe('an agent', () => {
   });
 });
 
+test('an agent whose vault has lost its disk is still there, and says so', async () => {
+  await using controller = await startScriptedController();
+  const agent = await startAgent(await loadAgentConfig(await writeConfig(controller.address, 0)), systemClock, log);
+  expect((await controller.hear('hello')).value.vault?.space?.freeBytes).toBeGreaterThan(0n);
+  await rm(join(directory, 'vault'), { recursive: true });
+  await vi.waitFor(
+    () => expect(controller.all('heartbeat').at(-1)?.value.vault).toEqual({ url: agent.vaultUrl, space: undefined }),
+    {
+      timeout: 10_000,
+    },
+  );
+  await agent.stop();
+});
+
 describe('the process of an agent', () => {
   const PREFIX = 'default_20260101000000/LdapServer_20260102000000/';
   const backup = (url: string, token: string): Assign =>

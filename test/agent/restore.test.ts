@@ -1,7 +1,8 @@
-import { open, readdir, writeFile } from 'node:fs/promises';
+import { open, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { BackupFile } from '#common/gen/holdfast/v1/types.ts';
+import { PREFIX } from '../vault/test-vault.ts';
 import { openFlow } from './flow.ts';
 import { fail, hang } from './scripted-source.ts';
 
@@ -54,6 +55,32 @@ describe('a restore', () => {
     expect((await agent.run(flow.restore('r1', file))).outcome).toMatchObject({ $case: 'failed', value: { code: 'DAMAGED' } });
     expect(agent.source.reached).not.toContain('prepareRestore');
     expect(await agent.source.content()).toBe('what came later');
+  });
+
+  test('whose manifest was altered and still reads well is refused: its hash is that of the catalogue', async () => {
+    await using flow = await openFlow();
+    const { file } = await lost(flow);
+    for (const vault of [flow.active, flow.standby]) {
+      const path = join(vault.directory, file.manifest?.key ?? '');
+      await writeFile(path, (await readFile(path, 'utf8')).replace('by a test', 'by a text'));
+    }
+    const agent = await flow.start();
+    const { outcome } = await agent.run(flow.restore('r1', file));
+    expect(outcome).toMatchObject({
+      $case: 'failed',
+      value: { code: 'DAMAGED', message: expect.stringContaining('not the one that was written') as string },
+    });
+    expect(agent.source.reached).not.toContain('planRestore');
+  });
+
+  test('whose manifest is of another file than the catalogue says is refused', async () => {
+    await using flow = await openFlow();
+    const { file } = await lost(flow);
+    const other = { key: `${PREFIX}other.tar.zst`, sizeBytes: 1n, sha256: 'ab'.repeat(32) };
+    const agent = await flow.start();
+    const { outcome } = await agent.run(flow.restore('r1', { ...file, archive: other }));
+    expect(outcome).toMatchObject({ $case: 'failed', value: { code: 'DAMAGED' } });
+    expect(agent.source.reached).not.toContain('planRestore');
   });
 
   test('reads the vault that is up, and names each that is not', async () => {
