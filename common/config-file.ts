@@ -25,7 +25,7 @@ export function parseConfig<T extends z.ZodType>(text: string, path: string, sch
   const syntax = document.errors.map((error) => `${path}:${lines.linePos(error.pos[0]).line}: ${firstLine(error.message)}`);
   if (syntax.length > 0) throw invalid(path, syntax);
 
-  const parsed = schema.safeParse(document.toJS() ?? {});
+  const parsed = schema.safeParse(contentOf(document, path) ?? {});
   if (parsed.success) return parsed.data;
   throw invalid(
     path,
@@ -35,6 +35,15 @@ export function parseConfig<T extends z.ZodType>(text: string, path: string, sch
       return fields.map((field) => `${path}:${lineOf(document, lines, field)}: ${field.join('.') || 'the file'}: ${message}`);
     }),
   );
+}
+
+/** An alias of nothing, or aliases of aliases that would fill the memory, come to light only here. */
+function contentOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw invalid(path, [`${path}: ${firstLine(error instanceof Error ? error.message : String(error))}`]);
+  }
 }
 
 function invalid(path: string, faults: readonly string[]): AppError {

@@ -1,4 +1,5 @@
 /** Secrets live in files of mode 600 on the node that uses them; configuration names the file. They are never logged or put in arguments. */
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { AppError, toAppError } from './errors.ts';
 
@@ -10,8 +11,11 @@ export async function readSecret(path: string): Promise<string> {
 /** A file that only its owner may read. Checked on the open file, so that it cannot be swapped between check and read. */
 export async function readPrivateFile(path: string): Promise<Buffer> {
   try {
-    await using file = await open(path, 'r');
-    const { mode } = await file.stat();
+    // Not waiting for a writer, should it be a FIFO.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new AppError('INVALID', `the secret file ${path} is no plain file`);
+    const { mode } = stat;
     if ((mode & 0o077) !== 0) {
       throw new AppError('INVALID', `the secret file ${path} can be read by others (mode ${(mode & 0o777).toString(8)})`, {
         hint: `Run: chmod 600 ${path}`,

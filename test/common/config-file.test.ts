@@ -42,6 +42,16 @@ describe('a configuration file', () => {
     expect(faultsOf('node: "unclosed\n')).toMatch(/agent\.yaml:\d+/);
   });
 
+  test.each([
+    ['an alias of nothing', 'node: *nothing\n'],
+    [
+      'aliases of aliases without end',
+      `a0: &a0 [x]\n${Array.from({ length: 9 }, (_, n) => `a${n + 1}: &a${n + 1} [${`*a${n},`.repeat(9)}]\n`).join('')}`,
+    ],
+  ])('with %s is refused', (_what, text) => {
+    expect(faultsOf(text)).toMatch(/agent\.yaml: .*alias/i);
+  });
+
   test('that is sound is read', () => {
     expect(parseConfig('node: n1\n', 'agent.yaml', schema)).toEqual({ node: 'n1' });
   });

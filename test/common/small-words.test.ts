@@ -2,6 +2,7 @@
 import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatSize, parseSize } from '#common/bytes.ts';
 import { writeDurably } from '#common/durable-file.ts';
@@ -42,6 +43,17 @@ describe('a secret file', () => {
     await expect(readSecret(path)).rejects.toMatchObject({ code: 'INVALID', hint: `Run: chmod 600 ${path}` });
     await expect(readSecret(path)).rejects.not.toThrow('hunter2');
   });
+});
+
+test('a secret that is a FIFO or a directory is refused, not waited for', async () => {
+  const fifo = join(directory, 'fifo');
+  await execa('mkfifo', ['-m', '600', fifo]);
+  for (const path of [fifo, directory]) {
+    await expect(readSecret(path)).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringContaining('no plain file') as string,
+    });
+  }
 });
 
 describe('a durable file', () => {
