@@ -39,7 +39,7 @@ export interface Target {
 
   /**
    * All or nothing: after it resolves the bytes are durable under `key`; when it rejects, `key` is as it was before.
-   * An existing key is replaced only by its own attempt or a later one, else FENCED. Consumes `bytes` with backpressure and
+   * An attempt that a newer one of its run has taken over from is FENCED, also at the end of its bytes. Consumes `bytes` with backpressure and
    * destroys it on failure. The end of a stream proves nothing: size and SHA-256 of what was sent are compared with what was written.
    * `known` saves a second hashing of what the packer has hashed already; it settles when `bytes` has been read to its end.
    * @throws AppError NO_SPACE, FENCED, FORBIDDEN, UNAVAILABLE, DAMAGED

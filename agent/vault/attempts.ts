@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Clock } from '#common/clock.ts';
-import { writeDurably } from '#common/durable-file.ts';
+import { syncDirectory, writeDurably } from '#common/durable-file.ts';
 import { AppError } from '#common/errors.ts';
 import type { Grant } from '#common/grant.ts';
 
@@ -24,6 +24,7 @@ const NAME = /^[0-9a-f]{64}$/;
 
 export async function openAttempts(directory: string, clock: Clock): Promise<Attempts> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  await syncDirectory(dirname(directory));
   const newest = new Map<string, number>();
   for (const name of await readdir(directory)) {
     const path = join(directory, name);

@@ -49,6 +49,7 @@ export async function openStorage(configured: string): Promise<Storage> {
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true, mode: 0o700 });
   await chmod(directory, 0o700);
+  for (const parent of [dirname(directory), directory, ownDirectory]) await syncDirectory(parent);
   let count = 0;
 
   /** The path of a key, every directory on the way being one, not a link. */

@@ -3,7 +3,7 @@
  * for what it answers to.
  */
 import { once } from 'node:events';
-import { constants, createSecureServer } from 'node:http2';
+import { createSecureServer } from 'node:http2';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { KeyObject } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
@@ -169,8 +169,7 @@ export async function startVault(options: VaultOptions): Promise<Vault> {
       server.close();
       for (const session of sessions) session.close();
       await closedWithin(options.graceMs ?? GRACE_MS);
-      // With a code, or a peer that has heard the farewell above would go on and wait.
-      for (const session of sessions) session.destroy(undefined, constants.NGHTTP2_CANCEL);
+      for (const session of sessions) session.destroy();
       await closedWithin(FAREWELL_MS);
       // Who has vanished, or has never said who he is.
       for (const socket of sockets) socket.destroy();

@@ -215,7 +215,8 @@ test('a vault that is stopped does not wait for who connected and says nothing',
   await vault.stop();
   await closed;
   await vault.restart();
-});
+  // Within less than the 10 s after which the server gives up a handshake.
+}, 8000);
 
 test('a vault that is stopped lets what is under way end, for a while', async () => {
   await using vault = await openTestVault({ graceMs: 20_000 });
