@@ -187,7 +187,7 @@ function peerOf(session: ServerHttp2Stream['session']): Peer {
 }
 
 function reply(stream: ServerHttp2Stream, value: unknown, status = 200): void {
-  if (stream.destroyed || stream.headersSent) return;
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
   stream.respond({ ':status': status, 'content-type': 'application/json' });
   stream.end(encodeAnswer(value));
 }
