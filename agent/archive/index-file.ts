@@ -8,8 +8,9 @@
  *
  * `path` and `link` are UTF-8, or "base64:" and bytes where they are not.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { constants, createZstdDecompress, zstdCompressSync } from 'node:zlib';
 import { z } from 'zod';
 import { AppError } from '#common/errors.ts';
@@ -68,7 +69,8 @@ export function writeIndex(path: string): IndexWriter {
 
   const flush = () => {
     if (length > 0) {
-      writeSync(file, zstdCompressSync(lines.join(''), { params: { [constants.ZSTD_c_checksumFlag]: 1 } }));
+      // Not `writeSync`, which on a disk that is nearly full writes a part and says nothing.
+      writeFileSync(file, zstdCompressSync(lines.join(''), { params: { [constants.ZSTD_c_checksumFlag]: 1 } }));
     }
     lines = [];
     length = 0;
@@ -111,8 +113,9 @@ export async function readIndex(stream: Readable, name: string): Promise<Archive
   const frames: number[] = [];
   let end: z.output<typeof endSchema> | undefined;
   let first = true;
-  const plain = stream.pipe(createZstdDecompress());
-  stream.on('error', (error) => plain.destroy(error));
+  const plain = createZstdDecompress();
+  // `plain` carries the error to the loop below.
+  pipeline(stream, plain).catch(() => undefined);
   try {
     for await (const text of linesOf(plain)) {
       const json: unknown = JSON.parse(text);

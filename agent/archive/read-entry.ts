@@ -52,5 +52,12 @@ async function readFrame(target: Target, key: string, index: ArchiveIndex, frame
   const start = index.frames[frame];
   if (start === undefined) throw new AppError('DAMAGED', `${key}: its index names a frame ${frame} that it does not have`);
   const end = BigInt(index.frames[frame + 1] ?? index.archiveBytes);
-  return decompress(await buffer(await target.get(key, signal, { start: BigInt(start), end })));
+  if (BigInt(start) >= end) throw new AppError('DAMAGED', `${key}: its index names a frame ${frame} of no bytes`);
+  const packed = await buffer(await target.get(key, signal, { start: BigInt(start), end }));
+  try {
+    // A frame holds no more: what does is not ours, and might not fit into memory.
+    return await decompress(packed, { maxOutputLength: FRAME_BYTES });
+  } catch (error) {
+    throw new AppError('DAMAGED', `${key}: its frame ${frame} cannot be decompressed`, { cause: error });
+  }
 }

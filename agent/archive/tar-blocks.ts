@@ -1,5 +1,5 @@
 /** The bytes of a tar in blocks of a frame's size, file contents read straight into them. Synchronous: it runs in the packing thread. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { AppError } from '#common/errors.ts';
 import { FRAME_BYTES } from './frames.ts';
 import { BLOCK, encodeEntry } from './tar-header.ts';
@@ -46,7 +46,8 @@ export function tarBlocks(walked: Iterable<Walked>, { exactTimes, onEntry }: Tar
   }
 
   function* file({ from, entry }: Walked): Generator<Uint8Array> {
-    const descriptor = openSync(from, 'r');
+    // It was a file when it was walked over; what has come in its place must not lead elsewhere, nor keep this thread waiting.
+    const descriptor = openSync(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       let left = entry.size;
       while (left > 0n) {

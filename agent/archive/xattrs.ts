@@ -29,7 +29,7 @@ export async function writeXattrs(attributes: XattrsOf, signal: AbortSignal): Pr
   if (attributes.size === 0) return;
   const dump = [...attributes].map(
     ([path, xattrs]) =>
-      `# file: ${quote(path)}\n${xattrs.map(({ name, value }) => `${name}=0s${Buffer.from(value).toString('base64')}\n`).join('')}\n`,
+      `# file: ${quote(path)}\n${xattrs.map(({ name, value }) => `${quote(name)}=0s${Buffer.from(value).toString('base64')}\n`).join('')}\n`,
   );
   await runTool({
     doing: 'restore extended attributes',
@@ -41,11 +41,12 @@ export async function writeXattrs(attributes: XattrsOf, signal: AbortSignal): Pr
   });
 }
 
-/** As getfattr writes names: a backslash and three octal digits for what would break its lines. */
+/** As getfattr writes names, of files and of attributes: a backslash and three octal digits for what would break its lines. */
 function unquote(text: string): string {
   return text.replaceAll(/\\([0-7]{3})/g, (_all, digits: string) => String.fromCodePoint(Number.parseInt(digits, 8)));
 }
 
-function quote(path: string): string {
-  return path.replaceAll(/[\\\n\r]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
+/** Unquoted, a name out of an archive could begin a line of its own, and with it the attributes of any file of the node. */
+function quote(name: string): string {
+  return name.replaceAll(/[\\\n\r]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }

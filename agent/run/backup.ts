@@ -76,7 +76,7 @@ async function storeArchive(content: BackupContent, keys: BackupFileKeys, vaults
     signal: io.signal,
   });
   const [archive, summary, indexPath] = await Promise.all([
-    vaults.put(keys.archive, packing.stream, io.signal),
+    vaults.put(keys.archive, packing.stream, io.signal, packing.summary),
     packing.summary,
     packing.index,
   ]);

@@ -5,13 +5,13 @@
 import type { Readable } from 'node:stream';
 import { AppError, toAppError, toFault } from '#common/errors.ts';
 import { openLocalDir } from '../targets/local-dir.ts';
-import type { Stored, Target, TargetSpace } from '../targets/target.ts';
+import type { Digest, Stored, Target, TargetSpace } from '../targets/target.ts';
 import type { VaultAccess, VaultResult } from './job.ts';
 import type { RunIo } from './run-io.ts';
 
 export interface VaultPair extends AsyncDisposable {
   readonly activeName: string;
-  put(key: string, bytes: Readable, signal: AbortSignal): Promise<Stored>;
+  put(key: string, bytes: Readable, signal: AbortSignal, known?: Promise<Digest>): Promise<Stored>;
   /** Deletes everything below the prefix, manifests first; the active's must succeed. */
   clear(prefix: string, signal: AbortSignal): Promise<void>;
   activeSpace(signal: AbortSignal): Promise<TargetSpace>;
@@ -49,9 +49,9 @@ export async function openVaultPair(accesses: readonly VaultAccess[], io: RunIo)
   return {
     activeName: active.target.name,
 
-    async put(key, bytes, signal) {
+    async put(key, bytes, signal, known) {
       const pair = openLocalDir(present().map(({ access, target }) => ({ node: access.node, target, active: access.active })));
-      const { stored, results } = await pair.putAll(key, bytes, signal);
+      const { stored, results } = await pair.putAll(key, bytes, signal, known);
       for (const result of results) {
         const member = members.find(({ access }) => access.node === result.node);
         if (member !== undefined && result.failed !== undefined) giveUp(member.access, result.failed);

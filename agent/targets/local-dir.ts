@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { AppError, toAppError } from '#common/errors.ts';
-import type { Stored, Target } from './target.ts';
+import type { Digest, Stored, Target } from './target.ts';
 
 export interface LocalDirVault {
   readonly node: string;
@@ -23,11 +23,15 @@ export interface PutAllResult {
 export interface LocalDirOptions {
   /** How long the standby may hold up the active before it is dropped. */
   readonly standbyStallMs?: number;
+  /** How long after the active it may be until its copy is durable too. */
+  readonly standbyEndMs?: number;
 }
 
 /** Bytes that one vault may lag behind the other. */
 const LAG = 8 * 1024 * 1024;
 const STANDBY_STALL_MS = 60_000;
+/** Flushing a large file to a slow disk takes minutes. */
+const STANDBY_END_MS = 600_000;
 
 interface Branch {
   readonly vault: LocalDirVault;
@@ -41,8 +45,8 @@ interface Branch {
 export function openLocalDir(vaults: readonly LocalDirVault[], options: LocalDirOptions = {}) {
   return {
     /** @throws AppError of the active vault, or of the source of the bytes. */
-    async putAll(key: string, bytes: Readable, signal: AbortSignal): Promise<PutAllResult> {
-      const branches = vaults.map((vault) => begin(vault, key, signal));
+    async putAll(key: string, bytes: Readable, signal: AbortSignal, known?: Promise<Digest>): Promise<PutAllResult> {
+      const branches = vaults.map((vault) => begin(vault, key, signal, known));
       const active = branches.find(({ vault }) => vault.active);
       if (active === undefined) throw new AppError('BUG', `store ${key}: no vault is the active one`);
       try {
@@ -61,15 +65,16 @@ export function openLocalDir(vaults: readonly LocalDirVault[], options: LocalDir
         await Promise.all(branches.map(({ done }) => done));
         throw stored;
       }
-      return { stored, results: await Promise.all(branches.map((branch) => resultOf(branch, stored))) };
+      const endMs = options.standbyEndMs ?? STANDBY_END_MS;
+      return { stored, results: await Promise.all(branches.map((branch) => resultOf(branch, stored, endMs))) };
     },
   };
 }
 
-function begin(vault: LocalDirVault, key: string, signal: AbortSignal): Branch {
+function begin(vault: LocalDirVault, key: string, signal: AbortSignal, known: Promise<Digest> | undefined): Branch {
   const pipe = new PassThrough({ highWaterMark: LAG });
   const stop = new AbortController();
-  const done = vault.target.put(key, pipe, AbortSignal.any([signal, stop.signal])).catch((error: unknown) => {
+  const done = vault.target.put(key, pipe, AbortSignal.any([signal, stop.signal]), known).catch((error: unknown) => {
     branch.failed ??= toAppError(error, `store ${key} in ${vault.target.name}`);
     pipe.destroy();
     return branch.failed;
@@ -105,12 +110,17 @@ async function write(branch: Branch, chunk: Buffer, stallMs: number | undefined)
   }
 }
 
-async function resultOf(branch: Branch, active: Stored): Promise<{ node: string; failed?: AppError }> {
-  const { node } = branch.vault;
+async function resultOf(branch: Branch, active: Stored, endMs: number): Promise<{ node: string; failed?: AppError }> {
+  const { node, target } = branch.vault;
+  const late = new AppError(
+    'TIMEOUT',
+    `${target.name} did not end within ${endMs / 1000} s after the active vault and is left out`,
+  );
+  AbortSignal.timeout(endMs).addEventListener('abort', () => branch.stop.abort(late), { once: true });
   const stored = await branch.done;
   if (stored instanceof AppError) return { node, failed: stored };
   if (stored.sha256 !== active.sha256) {
-    return { node, failed: new AppError('DAMAGED', `${branch.vault.target.name} wrote something else than the active vault`) };
+    return { node, failed: new AppError('DAMAGED', `${target.name} wrote something else than the active vault`) };
   }
   return { node };
 }

@@ -21,6 +21,12 @@ export interface TargetSpace {
   readonly usedByBackupsBytes: bigint;
 }
 
+/** What a stream of bytes amounts to, known when it has ended. */
+export interface Digest {
+  readonly size: bigint;
+  readonly sha256: string;
+}
+
 /** Half-open: bytes from `start` up to, without, `end`. */
 export interface ByteRange {
   readonly start: bigint;
@@ -33,11 +39,12 @@ export interface Target {
 
   /**
    * All or nothing: after it resolves the bytes are durable under `key`; when it rejects, `key` is as it was before.
-   * An existing key is replaced only by its own attempt or a later one, else FENCED. Consumes `bytes` with backpressure and
+   * An attempt that a newer one of its run has taken over from is FENCED, also at the end of its bytes. Consumes `bytes` with backpressure and
    * destroys it on failure. The end of a stream proves nothing: size and SHA-256 of what was sent are compared with what was written.
-   * @throws AppError NO_SPACE, FENCED, FORBIDDEN, UNAVAILABLE
+   * `known` saves a second hashing of what the packer has hashed already; it settles when `bytes` has been read to its end.
+   * @throws AppError NO_SPACE, FENCED, FORBIDDEN, UNAVAILABLE, DAMAGED
    */
-  put(key: string, bytes: Readable, signal: AbortSignal): Promise<Stored>;
+  put(key: string, bytes: Readable, signal: AbortSignal, known?: Promise<Digest>): Promise<Stored>;
 
   /** @throws AppError NOT_FOUND. A stream that breaks off emits an error, never a quiet end. */
   get(key: string, signal: AbortSignal, range?: ByteRange): Promise<Readable>;

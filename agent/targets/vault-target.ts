@@ -15,8 +15,16 @@ import { requireKey } from '#common/names.ts';
 import { peerIdentity, tlsOptions } from '#common/tls.ts';
 import type { TlsFiles } from '#common/tls.ts';
 import { keepAlive } from '../vault/keep-alive.ts';
-import { HEADERS, SILENCE_LIMIT_MS, faultAnswer, listAnswer, spaceAnswer, storedAnswer } from '../vault/protocol.ts';
-import type { ByteRange, Stored, Target } from './target.ts';
+import {
+  HEADERS,
+  SILENCE_LIMIT_MS,
+  deletedAnswer,
+  faultAnswer,
+  listAnswer,
+  spaceAnswer,
+  storedAnswer,
+} from '../vault/protocol.ts';
+import type { ByteRange, Digest, Stored, Target } from './target.ts';
 
 export interface VaultTargetOptions {
   /** Whose vault it must be: compared with the server's certificate. */
@@ -59,7 +67,7 @@ export async function openVaultTarget(options: VaultTargetOptions): Promise<Targ
   return {
     name,
 
-    async put(key, bytes, signal) {
+    async put(key, bytes, signal, known) {
       requireKey(key);
       const doing = `store ${key} in ${name}`;
       let stream: ClientHttp2Stream;
@@ -69,7 +77,7 @@ export async function openVaultTarget(options: VaultTargetOptions): Promise<Targ
         bytes.destroy();
         throw toAppError(error, doing);
       }
-      return sendFile(key, bytes, stream, doing, signal);
+      return sendFile(key, bytes, known, stream, doing, signal);
     },
 
     async get(key, signal, range?: ByteRange) {
@@ -87,7 +95,7 @@ export async function openVaultTarget(options: VaultTargetOptions): Promise<Targ
 
     async delete(key, signal) {
       requireKey(key);
-      await drain(request('DELETE', `/${key}`, {}, signal), `delete ${key} in ${name}`, signal);
+      await readAnswer(request('DELETE', `/${key}`, {}, signal), deletedAnswer, `delete ${key} in ${name}`, signal);
     },
 
     async [Symbol.asyncDispose]() {
@@ -140,11 +148,38 @@ function reasonOf(error: unknown): string {
 async function sendFile(
   key: string,
   bytes: Readable,
+  known: Promise<Digest> | undefined,
   stream: ClientHttp2Stream,
   doing: string,
   signal: AbortSignal,
 ): Promise<Stored> {
+  const { digest, through } = known === undefined ? measureBytes() : { digest: known, through: [] };
+  stream.once('wantTrailers', () => {
+    digest
+      .then(({ size, sha256 }) => stream.sendTrailers({ [HEADERS.size]: String(size), [HEADERS.sha256]: sha256 }))
+      .catch((error: unknown) => stream.destroy(toAppError(error, doing)));
+  });
+  // The pipeline takes the source down with the line: only a source that fails before the line does has failed itself.
+  let sourceFailed = false;
+  bytes.once('error', () => (sourceFailed = !stream.destroyed));
+  const answer = readAnswer(stream, storedAnswer, doing, signal);
+  const sending = pipeline([bytes, ...through, stream]);
+  const [sent, answered] = await Promise.allSettled([sending, answer]);
+  // The vault's own word for a refusal says more than the broken pipe that it leads to; a source that failed is the first cause.
+  if (sent.status === 'rejected' && sourceFailed) throw toAppError(sent.reason, doing);
+  if (answered.status === 'rejected') throw toAppError(answered.reason, doing);
+  if (sent.status === 'rejected') throw toAppError(sent.reason, doing);
+  const { size, sha256 } = await digest;
+  if (answered.value.size !== size || answered.value.sha256 !== sha256) {
+    throw new AppError('DAMAGED', `${doing}: the vault wrote something else than was sent`);
+  }
+  return { key, size, sha256 };
+}
+
+/** Counts and hashes what passes. */
+function measureBytes(): { digest: Promise<Digest>; through: Transform[] } {
   const hash = createHash('sha256');
+  const digest = Promise.withResolvers<Digest>();
   let size = 0n;
   const meter = new Transform({
     highWaterMark: 1024 * 1024,
@@ -153,26 +188,12 @@ async function sendFile(
       size += BigInt(chunk.length);
       done(null, chunk);
     },
+    flush(done) {
+      digest.resolve({ size, sha256: hash.digest('hex') });
+      done();
+    },
   });
-  let sha256 = '';
-  stream.once('wantTrailers', () => {
-    sha256 = hash.digest('hex');
-    stream.sendTrailers({ [HEADERS.size]: String(size), [HEADERS.sha256]: sha256 });
-  });
-  // The pipeline takes the source down with the line: only a source that fails before the line does has failed itself.
-  let sourceFailed = false;
-  bytes.once('error', () => (sourceFailed = !stream.destroyed));
-  const answer = readAnswer(stream, storedAnswer, doing, signal);
-  const sending = pipeline(bytes, meter, stream);
-  const [sent, answered] = await Promise.allSettled([sending, answer]);
-  // The vault's own word for a refusal says more than the broken pipe that it leads to; a source that failed is the first cause.
-  if (sent.status === 'rejected' && sourceFailed) throw toAppError(sent.reason, doing);
-  if (answered.status === 'rejected') throw toAppError(answered.reason, doing);
-  if (sent.status === 'rejected') throw toAppError(sent.reason, doing);
-  if (answered.value.size !== size || answered.value.sha256 !== sha256) {
-    throw new AppError('DAMAGED', `${doing}: the vault wrote something else than was sent`);
-  }
-  return { key, size, sha256 };
+  return { digest: digest.promise, through: [meter] };
 }
 
 /** The headers of the answer; UNAVAILABLE when the stream ends without. */
@@ -204,17 +225,20 @@ async function readAnswer<T extends z.ZodType>(
 ): Promise<z.output<T>> {
   const answered = await answerOf(stream, doing, signal);
   if (answered[':status'] !== 200) throw await refusalOf(stream, doing, signal);
-  return schema.parse(JSON.parse(await readText(stream, doing, signal)));
-}
-
-async function drain(stream: ClientHttp2Stream, doing: string, signal: AbortSignal): Promise<void> {
-  const answered = await answerOf(stream, doing, signal);
-  if (answered[':status'] !== 200) throw await refusalOf(stream, doing, signal);
-  await readText(stream, doing, signal);
+  return parse(await readText(stream, doing, signal), schema, doing);
 }
 
 async function refusalOf(stream: ClientHttp2Stream, doing: string, signal: AbortSignal): Promise<AppError> {
-  return fromFault(faultAnswer.parse(JSON.parse(await readText(stream, doing, signal))));
+  return fromFault(parse(await readText(stream, doing, signal), faultAnswer, doing));
+}
+
+/** A vault that dies in mid-answer looks like the end of it. */
+function parse<T extends z.ZodType>(text: string, schema: T, doing: string): z.output<T> {
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new AppError('UNAVAILABLE', `${doing}: the answer broke off, or is none`, { cause: error });
+  }
 }
 
 function readText(stream: ClientHttp2Stream, doing: string, signal: AbortSignal): Promise<string> {

@@ -10,6 +10,7 @@
  * Every request but `space` needs a grant. A refusal is a fault (code, message, hint) as JSON with a status that is not 200.
  */
 import { z } from 'zod';
+import { AppError } from '#common/errors.ts';
 
 export const HEADERS = {
   grant: 'x-holdfast-grant',
@@ -26,7 +27,18 @@ const size = z
 export const storedAnswer = z.object({ size, sha256: z.string() });
 export const listAnswer = z.array(z.object({ key: z.string(), size }));
 export const spaceAnswer = z.object({ totalBytes: size, freeBytes: size, usedByBackupsBytes: size });
+export const deletedAnswer = z.object({});
 export const faultAnswer = z.object({ code: z.string(), message: z.string(), hint: z.string() });
+
+/** Not `new URL`, which would resolve `..` first. @throws AppError INVALID */
+export function parsePath(text: string): { key: string; query: URLSearchParams } {
+  const [path = '', query] = text.split('?', 2);
+  try {
+    return { key: decodeURIComponent(path).slice(1), query: new URLSearchParams(query) };
+  } catch (error) {
+    throw new AppError('INVALID', `the path ${JSON.stringify(text)} is no proper text`, { cause: error });
+  }
+}
 
 /** JSON with sizes as strings: beyond 2^53 a number would be rounded. */
 export function encodeAnswer(value: unknown): string {

@@ -4,41 +4,61 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { Writable } from 'node:stream';
 import { callbackify } from 'node:util';
 import { finished } from 'node:stream/promises';
-import { AppError } from '#common/errors.ts';
+import { AppError, toAppError } from '#common/errors.ts';
 import type { Stored } from '../targets/target.ts';
 import { HEADERS } from './protocol.ts';
 import type { SpaceKeeper } from './space.ts';
-import type { FileInMaking, Storage } from './storage.ts';
+import type { Changes, FileInMaking, Storage } from './storage.ts';
 
 /** Bytes gathered while a write is under way, so that a 16 KiB frame does not cost a system call each. */
 const GATHERED = 4 * 1024 * 1024;
-/** Flushed to the disk in the background each time this much has come, so that the disk works while the line does and not after it. */
+/**
+ * Flushed to the disk in the background each time this much has come, so that the disk works while the line does and not after it: on two
+ * busy cores 2 GiB went at 399 MB/s with it and at 298 without, medians of six interleaved rounds.
+ */
 const FLUSH_EVERY = 64n * 1024n * 1024n;
 
 export type Trailers = Promise<Record<string, unknown> | undefined>;
+
+export interface Receiving {
+  readonly storage: Storage;
+  readonly space: SpaceKeeper;
+  readonly changes: Changes;
+  /** @throws AppError FENCED. A newer attempt may have come while the bytes did. */
+  readonly requireNewest: () => void;
+}
 
 export async function receiveFile(
   key: string,
   stream: ServerHttp2Stream,
   trailers: Trailers,
-  storage: Storage,
-  space: SpaceKeeper,
+  { storage, space, changes, requireNewest }: Receiving,
 ): Promise<Stored> {
   const doing = `store ${key}`;
   await space.requireRoom(doing);
-  const making = await storage.begin();
+  const making = await storage.begin(key).catch((error: unknown) => explain(error, space, doing));
   const written = { bytes: 0n, hash: createHash('sha256') };
   try {
     await pour(stream, writeTo(making, written, space, doing), doing);
     const stored: Stored = { key, size: written.bytes, sha256: written.hash.digest('hex') };
     requireAsSent(stored, await trailers);
-    space.giveBack(await making.publish(key));
+    await making.seal();
+    await changes(async () => {
+      requireNewest();
+      space.published(stored.size, await making.publish());
+    });
     return stored;
   } catch (error) {
-    space.giveBack(written.bytes);
+    space.drop(written.bytes);
     await making.discard();
-    throw error;
+    return explain(error, space, doing);
   }
+}
+
+/** What the file system says of a full disk names neither the partition nor what is left of it. */
+async function explain(error: unknown, space: SpaceKeeper, doing: string, unwritten?: number): Promise<never> {
+  if (error instanceof AppError || toAppError(error, doing).code !== 'NO_SPACE') throw error;
+  throw await space.full(doing, unwritten);
 }
 
 function writeTo(
@@ -55,7 +75,9 @@ function writeTo(
     const writing = making.file.writev(chunks);
     // Hashing overlaps with the write, which another thread does.
     for (const chunk of chunks) written.hash.update(chunk);
-    if ((await writing).bytesWritten !== bytes) throw new AppError('NO_SPACE', `${doing}: the partition took only a part of it`);
+    const { bytesWritten } = await writing.catch((error: unknown) => explain(error, space, doing, bytes));
+    // Only a full partition takes less than all.
+    if (bytesWritten !== bytes) throw await space.full(doing, bytes - bytesWritten);
     flush.written(written.bytes);
   };
   return new Writable({

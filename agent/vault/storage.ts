@@ -14,22 +14,29 @@ import type { Listed } from '../targets/target.ts';
 /** Hidden from keys, which never begin with a dot. */
 const OWN = '.holdfast';
 
+/** Runs what changes names one after another. Long work (writing, flushing a file) comes before. */
+export type Changes = <T>(change: () => Promise<T>) => Promise<T>;
+
 export interface Storage {
   readonly directory: string;
   /** For what the vault itself remembers. */
   readonly ownDirectory: string;
-  begin(): Promise<FileInMaking>;
-  /** @throws AppError NOT_FOUND */
+  /** @throws AppError FORBIDDEN when something else than a file lies there. */
+  begin(key: string): Promise<FileInMaking>;
+  /** @throws AppError NOT_FOUND, FORBIDDEN */
   open(key: string): Promise<{ file: FileHandle; size: bigint }>;
+  /** In order of key; whole, whatever is added or removed meanwhile. */
   list(prefix: string): Promise<Listed[]>;
-  /** Bytes freed; 0 when it was gone already. */
+  /** Within a change. Bytes freed; 0 when it was gone already. @throws AppError FORBIDDEN */
   remove(key: string): Promise<bigint>;
 }
 
 export interface FileInMaking {
   readonly file: FileHandle;
-  /** Durable under `key` when it resolves. Answers the size of what it replaced. */
-  publish(key: string): Promise<bigint>;
+  /** Its bytes are durable when it resolves; it can no longer be written. */
+  seal(): Promise<void>;
+  /** Within a change. Durable under its key when it resolves. Answers the size of what it replaced. */
+  publish(): Promise<bigint>;
   discard(): Promise<void>;
 }
 
@@ -42,6 +49,7 @@ export async function openStorage(configured: string): Promise<Storage> {
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true, mode: 0o700 });
   await chmod(directory, 0o700);
+  for (const parent of [dirname(directory), directory, ownDirectory]) await syncDirectory(parent);
   let count = 0;
 
   /** The path of a key, every directory on the way being one, not a link. */
@@ -52,8 +60,7 @@ export async function openStorage(configured: string): Promise<Storage> {
       path = join(path, part);
       const stat = await lstatOrNothing(path);
       if (stat === undefined && make) {
-        // Recursive only for its silence when another put was faster.
-        await mkdir(path, { recursive: true, mode: 0o700 });
+        await mkdir(path, { mode: 0o700 });
         await syncDirectory(dirname(path));
       } else if (stat !== undefined && !stat.isDirectory()) {
         throw new AppError('FORBIDDEN', `${path} stands where a directory of the vault should be`, {
@@ -64,34 +71,34 @@ export async function openStorage(configured: string): Promise<Storage> {
     return join(directory, key);
   }
 
-  /** Tried again when a deletion removed the empty directory in between. */
-  async function placeAt(key: string, from: string, tries = 3): Promise<bigint> {
-    const final = await pathOf(key, true);
-    try {
-      const replaced = await lstatOrNothing(final);
-      await rename(from, final);
-      await syncDirectory(dirname(final));
-      return replaced?.size ?? 0n;
-    } catch (error) {
-      if (!isMissing(error) || tries === 1) throw error;
-      return placeAt(key, from, tries - 1);
-    }
+  /** The file that lies at a path, if any. Reading a pipe would never end, and a link leads elsewhere. */
+  async function fileAt(path: string) {
+    const stat = await lstatOrNothing(path);
+    if (stat === undefined || stat.isFile()) return stat;
+    throw new AppError('FORBIDDEN', `${path} is no file of the vault`, { hint: 'Look who put it there, and remove it.' });
   }
 
   return {
     directory,
     ownDirectory,
 
-    async begin() {
+    async begin(key) {
+      await fileAt(await pathOf(key, false));
       const path = join(temporary, String(++count));
       const file = await open(path, 'wx', 0o600);
       return {
         file,
-        async publish(key) {
+        async seal() {
           await file.chmod(0o600);
           await file.sync();
           await file.close();
-          return placeAt(key, path);
+        },
+        async publish() {
+          const final = await pathOf(key, true);
+          const replaced = await fileAt(final);
+          await rename(path, final);
+          await syncDirectory(dirname(final));
+          return replaced?.size ?? 0n;
         },
         async discard() {
           await file.close().catch(() => undefined);
@@ -101,25 +108,25 @@ export async function openStorage(configured: string): Promise<Storage> {
     },
 
     async open(key) {
+      const path = await pathOf(key, false);
+      const missing = () => new AppError('NOT_FOUND', `there is no ${key} in ${directory}`);
+      if ((await fileAt(path)) === undefined) throw missing();
       try {
-        const file = await open(await pathOf(key, false), constants.O_RDONLY | constants.O_NOFOLLOW);
-        const { size } = await file.stat({ bigint: true });
-        return { file, size };
+        const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+        return { file, size: (await file.stat({ bigint: true })).size };
       } catch (error) {
-        if (isMissing(error)) throw new AppError('NOT_FOUND', `there is no ${key} in ${directory}`, { cause: error });
-        throw error;
+        throw isMissing(error) ? missing() : error;
       }
     },
 
     async list(prefix) {
       const found: Listed[] = [];
-      // Only the directory that the prefix names, when it names one: a vault may hold many sets.
-      const base = isKey(prefix.slice(0, -1)) ? dirname(await pathOf(`${prefix.slice(0, -1)}/x`, false)) : directory;
-      for (const entry of await readTree(base)) {
-        const path = join(entry.parentPath, entry.name);
-        const key = path.slice(directory.length + 1);
-        if (!entry.isFile() || !key.startsWith(prefix) || !isKey(key)) continue;
-        const stat = await lstatOrNothing(path);
+      // Only the directory that the prefix names: a vault may hold many sets.
+      const slash = prefix.lastIndexOf('/');
+      const base = slash === -1 ? '' : prefix.slice(0, slash + 1);
+      if (base !== '') await pathOf(`${base}x`, false);
+      for await (const key of keysBelow(directory, base)) {
+        const stat = key.startsWith(prefix) ? await lstatOrNothing(join(directory, key)) : undefined;
         if (stat !== undefined) found.push({ key, size: stat.size });
       }
       return found.toSorted((a, b) => (a.key < b.key ? -1 : 1));
@@ -127,7 +134,7 @@ export async function openStorage(configured: string): Promise<Storage> {
 
     async remove(key) {
       const path = await pathOf(key, false);
-      const stat = await lstatOrNothing(path);
+      const stat = await fileAt(path);
       if (stat === undefined) return 0n;
       await rm(path);
       await syncDirectory(dirname(path));
@@ -135,6 +142,26 @@ export async function openStorage(configured: string): Promise<Storage> {
       return stat.size;
     },
   };
+}
+
+/** Of the files below a directory of the vault (ending in '/'; '' is all). One that vanishes meanwhile holds nothing: the rest still counts. */
+async function* keysBelow(directory: string, base: string): AsyncGenerator<string> {
+  for (const entry of await entriesOf(join(directory, base))) {
+    const key = base + entry.name;
+    if (!isKey(key)) continue;
+    if (entry.isFile()) yield key;
+    // A link is neither.
+    else if (entry.isDirectory()) yield* keysBelow(directory, `${key}/`);
+  }
+}
+
+async function entriesOf(path: string) {
+  try {
+    return await readdir(path, { withFileTypes: true });
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
 }
 
 async function removeEmptyParents(root: string, path: string): Promise<void> {
@@ -145,15 +172,6 @@ async function removeEmptyParents(root: string, path: string): Promise<void> {
       if (error instanceof Error && 'code' in error && (error.code === 'ENOTEMPTY' || error.code === 'ENOENT')) return;
       throw error;
     }
-  }
-}
-
-async function readTree(base: string) {
-  try {
-    return await readdir(base, { recursive: true, withFileTypes: true });
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
   }
 }
 

@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { zstdCompressSync } from 'node:zlib';
+import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { readIndex } from '../../agent/archive/index-file.ts';
 import { encodeEntry } from '../../agent/archive/tar-header.ts';
@@ -81,6 +82,14 @@ describe('an archive', () => {
       code: 'DAMAGED',
       message: expect.stringContaining(words) as string,
     });
+  });
+
+  test('with an attribute whose name looks like another file sets nothing on that file', async () => {
+    await using dir = await scratch();
+    await writeFile(dir.at('outside'), '');
+    const name = `user.x\n\n# file: ${dir.at('outside')}\nuser.evil`;
+    await unpackTar(Buffer.concat([entry('a', { xattrs: [{ name, value: Buffer.from('v') }] }), END])).catch(() => undefined);
+    expect((await execa('getfattr', ['-d', dir.at('outside')])).stdout).toBe('');
   });
 
   test('with NUL in a name is refused', async () => {

@@ -1,6 +1,7 @@
 import { createReadStream, openSync, writeSync, closeSync, mkdirSync } from 'node:fs';
-import { chmod, chown, link, mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, chown, link, mkdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { randomBytes } from 'node:crypto';
 import { execa } from 'execa';
@@ -150,5 +151,24 @@ describe('one file of an archive', () => {
       expect(bytes.equals(await buffer(createReadStream(dir.at(`from/f${n}`)))), `f${n}`).toBe(true);
     }
     expect(() => readEntry(target, 'k', index, 'x/none', never)).toThrow('holds no file x/none');
+  });
+
+  test('is refused when its frame was altered, or the index is of another archive', async () => {
+    await using dir = await scratch();
+    await mkdir(dir.at('from'));
+    for (const name of ['a', 'b']) await writeFile(dir.at(`from/${name}`), randomBytes(1_500_000));
+    const packed = await packTo(dir.at('a.tar.zst'), [{ from: dir.at('from'), as: 'x' }]);
+    const index = await readIndex(createReadStream(packed.index), 'a.index');
+    await using vault = await openTestVault();
+    await using target = await vault.open();
+    const altered = await readFile(packed.path);
+    altered[altered.length >> 1]! ^= 0x10;
+    await target.put(`${PREFIX}a.tar.zst`, Readable.from([altered]), never);
+    const read = (from: typeof index) => buffer(readEntry(target, `${PREFIX}a.tar.zst`, from, 'x/b', never));
+    await expect(read(index)).rejects.toMatchObject({ code: 'DAMAGED' });
+    await expect(read({ ...index, frames: [Number(index.archiveBytes)] })).rejects.toMatchObject({ code: 'DAMAGED' });
+    await target.put(`${PREFIX}a.tar.zst`, createReadStream(packed.path), never);
+    const other = index.entries.map((entry) => (entry.path === 'x/b' ? { ...entry, at: 512n } : entry));
+    await expect(read({ ...index, entries: other })).rejects.toMatchObject({ code: 'DAMAGED' });
   });
 });

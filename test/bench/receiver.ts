@@ -51,8 +51,10 @@ async function bare(): Promise<string> {
       await using file = await open(path, 'r+');
       await file.sync();
     }
+    socket.write('durable');
+    // Not on the sender's time, as the deletion is not on that of ours; the end says that the disk is free again.
     await rm(path);
-    socket.end('durable');
+    socket.end();
   };
   const server = tls.createServer({ ...files, ...tlsOptions(files), allowHalfOpen: true } as tls.TlsOptions, (socket) => {
     copy(socket).catch((error: unknown) => socket.destroy(error instanceof Error ? error : undefined));

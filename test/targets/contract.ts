@@ -22,6 +22,22 @@ export function targetContract(name: string, open: () => Promise<Target & AsyncD
       expect((await buffer(await target.get(`${PREFIX}a.tar.zst`, never))).equals(content)).toBe(true);
     });
 
+    test('keeps nothing of bytes that are not what they were said to be', async () => {
+      await using target = await open();
+      const known = Promise.resolve({ size: BigInt(content.length), sha256: 'ab'.repeat(32) });
+      const putting = target.put(`${PREFIX}other`, Readable.from([content]), never, known);
+      await expect(putting).rejects.toMatchObject({ code: 'DAMAGED' });
+      await expect(target.get(`${PREFIX}other`, never)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      const { sha256 } = await put(target, 'same', content);
+      await target.put(
+        `${PREFIX}other`,
+        Readable.from([content]),
+        never,
+        Promise.resolve({ size: BigInt(content.length), sha256 }),
+      );
+      expect((await buffer(await target.get(`${PREFIX}other`, never))).equals(content)).toBe(true);
+    });
+
     test('keeps a file of no bytes', async () => {
       await using target = await open();
       await target.put(`${PREFIX}empty`, Readable.from([]), never);

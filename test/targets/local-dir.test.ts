@@ -88,6 +88,23 @@ describe('LocalDir', () => {
     expect(results[1]?.failed).toMatchObject({ code: 'TIMEOUT' });
   });
 
+  test('drops a standby that takes every byte and then never says that it has them', async () => {
+    await using both = await pair();
+    // Stands for a disk that hangs in fsync: it cannot be had here.
+    const hanging: Target = {
+      ...both.vaults[1]!.target,
+      name: 'the hanging vault',
+      put: (_key, bytes, signal) => {
+        bytes.resume();
+        return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+      },
+    };
+    const vaults = [both.vaults[0]!, { node: 'mn2', target: hanging, active: false }];
+    const { stored, results } = await openLocalDir(vaults, { standbyEndMs: 200 }).putAll(KEY, parts(1), never);
+    expect(stored.size).toBe(1024n * 1024n);
+    expect(results[1]?.failed).toMatchObject({ code: 'TIMEOUT' });
+  });
+
   test('fails with the reason of a source that fails, and neither vault keeps anything', async () => {
     await using both = await pair();
     const bytes = parts(10, async (n) => {

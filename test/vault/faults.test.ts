@@ -208,7 +208,7 @@ describe('a vault', () => {
   });
 
   test('that is stopped in mid-transfer fails it, and after its start nothing half-written is left', async () => {
-    await using vault = await openTestVault();
+    await using vault = await openTestVault({ graceMs: 100 });
     await using target = await vault.open();
     const endless = new Readable({ read: (n) => endless.push(randomBytes(n)) });
     const putting = expect(target.put(KEY, endless, never)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
@@ -216,7 +216,8 @@ describe('a vault', () => {
     await vault.restart();
     await putting;
     expect(await visible(vault.directory)).toEqual([]);
-  });
+    // Told by the vault, not found out by the next ping, which is 10 s away.
+  }, 8000);
 
   test('behind a cut cable is noticed within the time-out, not never', async () => {
     await using vault = await openTestVault();

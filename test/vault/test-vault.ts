@@ -51,9 +51,10 @@ export interface TestVaultOptions {
   readonly directory?: string;
   readonly limits?: Partial<VaultLimits>;
   readonly silenceMs?: number;
+  readonly graceMs?: number;
 }
 
-export async function openTestVault({ node = 'mn1', directory, limits, silenceMs }: TestVaultOptions = {}) {
+export async function openTestVault({ node = 'mn1', directory, limits, silenceMs, graceMs = 0 }: TestVaultOptions = {}) {
   const own = directory ?? (await mkdtemp(join(tmpdir(), 'holdfast-vault-')));
   const start = async () =>
     startVault({
@@ -66,6 +67,7 @@ export async function openTestVault({ node = 'mn1', directory, limits, silenceMs
       windowBytes: 8 * 2 ** 20,
       clock: systemClock,
       log: pino({ level: 'silent' }),
+      graceMs,
       ...(silenceMs === undefined ? {} : { silenceMs }),
     });
   let vault = await start();
