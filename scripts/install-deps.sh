@@ -44,7 +44,7 @@ install_packages() {
   if [ "$(id -u)" -ne 0 ]; then
     if ! sudo -n true 2>/dev/null && ! { [ -t 0 ] && sudo -v; }; then
       echo "error: these packages are missing: ${missing[*]}" >&2
-      echo "next: apt-get install --no-install-recommends ${missing[*]}" >&2
+      echo "next: apt-get install --no-install-recommends ${missing[*]}   (as root)" >&2
       exit 69
     fi
     as_root=(sudo)

@@ -50,6 +50,30 @@ describe('a list', () => {
   });
 });
 
+describe('what is shown', () => {
+  test('is not spoilt by one record with an absurd time', async () => {
+    fake.answers = { listTasks: () => ({ tasks: [task({ nextStartMs: 10n ** 18n }), task()], nextPageToken: '' }) };
+    const { status, out } = await fake.run('task', 'list');
+    expect(status).toBe(0);
+    expect(out).toContain('2026-11-25T09:30:00Z');
+    expect((await fake.run('task', 'list', '--json')).status).toBe(0);
+  });
+
+  test('of a run that stored nothing is no set: there is none', async () => {
+    fake.answers = { getRun: () => ({ run: run(RUN_STATE_FAILED) }) };
+    expect((await fake.run('run', 'show', 'r1')).out).not.toMatch(/^set /m);
+    const { sources } = run(RUN_STATE_FAILED);
+    const [one] = set().files;
+    fake.answers = { getRun: () => ({ run: run(RUN_STATE_FAILED, { sources: sources.map((of) => ({ ...of, file: one })) }) }) };
+    expect((await fake.run('run', 'show', 'r1')).out).toMatch(/^set +s1$/m);
+  });
+
+  test('of a task is what each source is narrowed to', async () => {
+    fake.answers = { getTask: () => ({ task: task() }) };
+    expect((await fake.run('task', 'show', 'nightly')).out).toMatch(/^sources +OMS, DBService \(hivemeta\)$/m);
+  });
+});
+
 describe('a task', () => {
   test('is created from the options', async () => {
     fake.answers = { createTask: () => ({ task: task() }) };
