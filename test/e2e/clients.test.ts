@@ -55,6 +55,7 @@ describe('grpcurl', () => {
     await grpcurl('holdfast.v1.AdminService/CreateTask', { requestId: 'grpcurl-create', spec });
     const [started] = (await grpcurl('holdfast.v1.AdminService/RunTask', { name: 'by_grpcurl' })) as [{ run: { id: string } }];
     const watched = (await grpcurl('holdfast.v1.AdminService/WatchRun', { id: started.run.id })) as { run: { state: string } }[];
+    expect(watched.length, 'it was watched while it ran, not only at its end').toBeGreaterThan(1);
     expect(watched.at(-1)?.run.state).toBe('RUN_STATE_SUCCESSFUL');
     const [{ sets }] = (await grpcurl('holdfast.v1.AdminService/ListSets', { task: 'by_grpcurl' })) as [
       { sets: { state: string; files: { source: string }[] }[] },
