@@ -1,3 +1,8 @@
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { AppError, ERROR_CODES } from '#common/errors.ts';
 import type { ErrorCode } from '#common/errors.ts';
@@ -144,13 +149,31 @@ describe('an error of the controller', () => {
     await using gone = await startFake();
     await gone[Symbol.asyncDispose]();
     await using other = await startFake();
-    const { readFile, writeFile } = await import('node:fs/promises');
     const yaml = await readFile(other.config, 'utf8');
     await writeFile(other.config, yaml.replace(/127\.0\.0\.1:\d+/, '127.0.0.1:1'));
     const { status, err } = await other.run('space');
     expect(status).toBe(6);
     expect(err).toMatch(/^error: reach the controller 127\.0\.0\.1:1: .*ECONNREFUSED/);
     expect(err).toMatch(/^next: Check that `holdfast controller` runs/m);
+  });
+
+  test('a host that takes connections and says nothing: 6, after 10 s', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    await using other = await startFake();
+    const yaml = await readFile(other.config, 'utf8');
+    const { port } = silent.address() as AddressInfo;
+    await writeFile(other.config, yaml.replace(/127\.0\.0\.1:\d+/, `127.0.0.1:${port}`));
+    const env = { HOLDFAST_CONFIG: other.config };
+    const { exitCode, stderr } = await execa('scripts/holdfast', ['space'], {
+      env,
+      reject: false,
+      stdin: 'ignore',
+      timeout: 20_000,
+    });
+    silent.close();
+    expect(exitCode).toBe(6);
+    expect(stderr).toMatch(/^error: reach the controller .*: no answer within 10 s\nnext: Check/);
   });
 
   test('no configuration anywhere: 3, and what to do', async () => {
