@@ -22,7 +22,7 @@ export function toJson(value: unknown): Json {
   if (typeof value !== 'object' || value === null) return null;
   return Object.fromEntries(
     Object.entries(value).map(([key, field]: [string, unknown]) =>
-      key.endsWith('Ms') && typeof field === 'bigint' ? [key.slice(0, -2), timeOrNull(field)] : [key, toJson(field)],
+      key.endsWith('Ms') ? [key.slice(0, -2), typeof field === 'bigint' ? timeOrNull(field) : null] : [key, toJson(field)],
     ),
   );
 }

@@ -64,6 +64,14 @@ describe('what is shown', () => {
     expect((await fake.run('task', 'list', '--json')).status).toBe(0);
   });
 
+  test('has the same JSON fields whether a time is known or not', async () => {
+    const manual = task({ nextStartMs: 0n, spec: { ...task().spec!, mode: { $case: 'manual', value: {} } } });
+    fake.answers = { listTasks: () => ({ tasks: [task(), manual], nextPageToken: '' }) };
+    const [periodic, other] = JSON.parse((await fake.run('task', 'list', '--json')).out);
+    expect(Object.keys(other)).toEqual(Object.keys(periodic));
+    expect(other).toMatchObject({ mode: 'manual', start: null, nextStart: null, periodSeconds: null });
+  });
+
   test('of a run that stored nothing is no set: there is none', async () => {
     fake.answers = { getRun: () => ({ run: run(RUN_STATE_FAILED) }) };
     expect((await fake.run('run', 'show', 'r1')).out).not.toMatch(/^set /m);
