@@ -18,7 +18,9 @@ usage: scripts/lab.sh VERB [postgres] [ldap] [hdfs]      without a component: al
   status          one line each
   seed [--large]  fills them with data to back up (--large: for the benchmark of the whole)
   snapshot DIR    writes what is to be the same after a restore, as text
+  compare A B     says of each source whether two snapshots are identical; fails when one is not
   destroy         destroys their data, as a disaster would
+  reset           stops them and forgets all they hold
   env             exports for a shell: where everything is
 
 HOLDFAST_LAB: all state (default .lab). HOLDFAST_LAB_PORT_OFFSET: shifts every port.
@@ -32,14 +34,11 @@ for part in common postgres ldap hdfs; do
 done
 
 main() {
-  local verb=${1-} directory='' large=no components=()
+  local verb=${1-} directories=() large=no components=()
   [ $# -gt 0 ] || { usage >&2; exit 2; }
   shift
-  if [ "$verb" = snapshot ]; then
-    [ $# -gt 0 ] || { usage >&2; exit 2; }
-    directory=$(realpath -m "$1")
-    shift
-  fi
+  case $verb in snapshot) take 1 "$@" ;; compare) take 2 "$@" ;; esac
+  shift ${#directories[@]}
   while [ $# -gt 0 ]; do
     case $1 in
       --large) large=yes ;;
@@ -53,21 +52,104 @@ main() {
   [ ${#components[@]} -gt 0 ] || components=("${KNOWN[@]}")
 
   case $verb in
-    up)
-      mkdir -p "$HOLDFAST_LAB"/{bin,run,log}
-      install -d -m 700 "$HOLDFAST_LAB/secrets"
-      side_by_side up "${components[@]}"
-      ;;
-    down) side_by_side down "${components[@]}" ;;
+    up) up ;;
+    down) down ;;
     status) for component in "${components[@]}"; do "${component}_status"; done ;;
-    seed) for component in "${components[@]}"; do "${component}_seed" "$large"; done ;;
+    seed) for component in "${components[@]}"; do seed "$component"; done ;;
     snapshot)
-      mkdir -p "$directory"
-      for component in "${components[@]}"; do "${component}_snapshot" "$directory"; done
+      mkdir -p "${directories[0]}"
+      for component in "${components[@]}"; do "${component}_snapshot" "${directories[0]}"; done
       ;;
+    compare) compare "${directories[@]}" ;;
     destroy) for component in "${components[@]}"; do "${component}_destroy"; done ;;
+    reset) reset "${components[@]}" ;;
     env) print_env ;;
     *) usage >&2; exit 2 ;;
+  esac
+}
+
+take() { # take N ARGUMENTS...: the first N of them are directories
+  [ $# -gt "$1" ] || { usage >&2; exit 2; }
+  local path
+  for path in "${@:2:$1}"; do directories+=("$(realpath -m "$path")"); done
+}
+
+up() {
+  mkdir -p "$HOLDFAST_LAB"/{bin,run,log}
+  install -d -m 700 "$HOLDFAST_LAB/secrets"
+  require_ports
+  # Ctrl-C does not reach what is being started, and what comes up later nobody would stop: wait for it.
+  trap 'echo "interrupted; waiting for what is being started" >&2; wait; exit 130' INT TERM
+  side_by_side up "${components[@]}"
+  trap - INT TERM
+}
+
+# A port that is taken would end in a log; worse, we would talk to somebody else's server.
+require_ports() {
+  local component process ports port taken=()
+  for component in "${components[@]}"; do
+    while read -r process ports; do
+      if runs "$process"; then continue; fi
+      for port in $ports; do if listens "$port"; then taken+=("$port ($process)"); fi; done
+    done <<<"$(ports_of "$component")"
+  done
+  [ ${#taken[@]} -eq 0 ] && return 0
+  printf 'error: ports that are in use by others: %s\n' "${taken[*]}" >&2
+  echo 'next: stop what listens there (ss -ltnp names it), or shift all ports: HOLDFAST_LAB_PORT_OFFSET=1000' >&2
+  exit 4
+}
+
+ports_of() {
+  case $1 in
+    postgres) echo "postgres $PG_PORT" ;;
+    ldap) echo "ldap $LDAP_PORT" ;;
+    hdfs) printf '%s\n' "namenode $NN_RPC_PORT $NN_HTTP_PORT" "datanode $DN_PORT $DN_HTTP_PORT $DN_IPC_PORT" ;;
+  esac
+}
+
+down() { if [ -d "$HOLDFAST_LAB/run" ]; then side_by_side down "${components[@]}"; fi; }
+
+seed() { # seed COMPONENT; one that holds the other size begins anew
+  local component=$1 size=$HOLDFAST_LAB/run/$1.large
+  if [ "$(cat "$size" 2>/dev/null || echo "$large")" != "$large" ]; then
+    reset "$component"
+    side_by_side up "$component"
+  fi
+  echo "$large" >"$size"
+  "${component}_seed" "$large"
+}
+
+reset() { # reset COMPONENT...
+  local component
+  side_by_side down "$@"
+  for component in "$@"; do
+    rm -rf "${HOLDFAST_LAB:?}/$component" "$HOLDFAST_LAB/run/$component.large"
+    if [ "$component" = postgres ]; then rm -rf "$HOLDFAST_LAB/oms"; fi
+  done
+}
+
+compare() { # compare BEFORE AFTER
+  local component source files file verdict failed=0
+  for component in "${components[@]}"; do
+    while IFS=: read -r source files; do
+      verdict=identical
+      for file in $files; do
+        [ -s "$1/$file" ] || { echo "nothing was recorded in $1/$file" >&2; verdict=unknown; }
+        diff -u "$1/$file" "$2/$file" | head -40 >&2 || verdict=different
+      done
+      echo "$source: $verdict"
+      [ $verdict = identical ] || failed=1
+    done <<<"$(sources_of "$component")"
+  done
+  return $failed
+}
+
+# What each of them is backed up as, and the files of a snapshot that show it.
+sources_of() {
+  case $1 in
+    postgres) printf '%s\n' 'OMS: oms.sql oms-config.txt' 'DBService: dbservice.sql' ;;
+    ldap) echo 'LdapServer: ldap.ldif' ;;
+    hdfs) echo 'NameNode: namenode.txt' ;;
   esac
 }
 

@@ -34,25 +34,30 @@ done
 export HOLDFAST_LAB
 HOLDFAST_LAB=$(realpath -m "${HOLDFAST_LAB:-.lab}")
 offset=${HOLDFAST_LAB_PORT_OFFSET:-0}
-components=(postgres ldap) sources=(OMS LdapServer DBService)
-[ $hdfs = no ] || { components+=(hdfs) sources+=(NameNode); }
+components=(postgres ldap)
+[ $hdfs = no ] || components+=(hdfs)
 cluster=$HOLDFAST_LAB/cluster
+# There from the disaster to the restoration: what the sources hold meanwhile is no beginning for another run.
+destroyed=$HOLDFAST_LAB/destroyed
 export HOLDFAST_CONFIG=$cluster/admin/client.yaml
 holdfast=$PWD/scripts/holdfast
 began=$SECONDS
 
 main() {
+  require_alone
   if [ $down = yes ]; then stop_all; exit 0; fi
   step 'Install what is missing'
   if [ $hdfs = yes ]; then ./scripts/install-deps.sh; else ./scripts/install-deps.sh --without hdfs; fi
   export PATH=$PWD/node_modules/.bin:$PATH
 
   trap end EXIT
-  trap 'exit 130' INT TERM
+  trap 'exit 130' INT TERM HUP
   step "Start the real services: ${components[*]}"
-  rm -rf "$HOLDFAST_LAB/before" "$HOLDFAST_LAB/after"
-  scripts/lab.sh up "${components[@]}"
-  scripts/lab.sh seed "${size[@]}" "${components[@]}"
+  stop_daemons
+  if [ -e "$destroyed" ]; then scripts/lab.sh reset; fi
+  rm -rf "$HOLDFAST_LAB/before" "$HOLDFAST_LAB/after" "$destroyed"
+  scripts/lab.sh up "${components[@]}" 9>&-
+  scripts/lab.sh seed "${size[@]}" "${components[@]}" 9>&-
   scripts/lab.sh snapshot "$HOLDFAST_LAB/before" "${components[@]}"
 
   step 'Start Holdfast: one controller, agents on two management nodes and on the node of the sources'
@@ -61,15 +66,18 @@ main() {
   for node in mn1 mn2 dn1; do start_daemon "$node" agent "$cluster/nodes/$node/agent.yaml"; done
   wait_for_agents
   "$holdfast" agent list
+  echo
   "$holdfast" space
 
   step 'Back up: the task default'
   choose_sources
   "$holdfast" task run default --wait
+  echo
   "$holdfast" set list
   set_id=$("$holdfast" set list --json | node -p 'JSON.parse(require("fs").readFileSync(0, "utf8"))[0].id')
 
   step 'Destroy the data of the sources'
+  touch "$destroyed"
   scripts/lab.sh destroy "${components[@]}"
 
   step 'Restore'
@@ -79,7 +87,18 @@ main() {
 
   step 'Compare with what was there before'
   scripts/lab.sh snapshot "$HOLDFAST_LAB/after" "${components[@]}"
-  compare
+  scripts/lab.sh compare "$HOLDFAST_LAB/before" "$HOLDFAST_LAB/after" "${components[@]}"
+  rm -f "$destroyed"
+}
+
+# Held until this script ends; what it leaves up must not hold it on: `9>&-`.
+require_alone() {
+  mkdir -p "$HOLDFAST_LAB"
+  exec 9>"$HOLDFAST_LAB/lock"
+  flock -n 9 && return 0
+  echo "error: another quickstart is at work in $HOLDFAST_LAB" >&2
+  echo 'next: wait for it, or take another place: HOLDFAST_LAB=/tmp/lab HOLDFAST_LAB_PORT_OFFSET=1000' >&2
+  exit 4
 }
 
 step() { printf '\n== %s (%s s)\n' "$1" "$((SECONDS - began))"; }
@@ -127,15 +146,18 @@ YAML
 
 start_daemon() { # start_daemon NAME controller|agent CONFIG
   mkdir -p "$cluster/run"
-  setsid "$holdfast" "$2" --config "$3" >"$cluster/run/$1.log" 2>&1 </dev/null &
+  setsid "$holdfast" "$2" --config "$3" >"$cluster/run/$1.log" 2>&1 </dev/null 9>&- &
   echo $! >"$cluster/run/$1.pid"
 }
 
 wait_for_agents() {
-  local deadline=$((SECONDS + 30))
+  local deadline=$((SECONDS + 30)) name
   until [ "$("$holdfast" agent list --json 2>/dev/null | grep -c '"connected": true')" -eq 3 ]; do
+    for name in controller mn1 mn2 dn1; do
+      runs "$name" || { echo "error: $name has ended; its last words:" >&2; tail -n 5 "$cluster/run/$name.log" >&2; return 1; }
+    done
     if [ $SECONDS -ge $deadline ]; then
-      echo "the agents did not connect within 30 s; their last words:" >&2
+      echo 'error: the agents did not connect within 30 s; their last words:' >&2
       tail -n 3 "$cluster"/run/*.log >&2
       return 1
     fi
@@ -148,65 +170,67 @@ choose_sources() {
   [ $hdfs = yes ] || "$holdfast" task modify default --source OMS --source LdapServer --source DBService
 }
 
-compare() {
-  local source files file verdict failed=0
-  for source in "${sources[@]}"; do
-    case $source in
-      OMS) files='oms.sql oms-config.txt' ;;
-      DBService) files=dbservice.sql ;;
-      LdapServer) files=ldap.ldif ;;
-      NameNode) files=namenode.txt ;;
-    esac
-    verdict=identical
-    for file in $files; do
-      [ -s "$HOLDFAST_LAB/before/$file" ] || { echo "nothing was recorded in $file before" >&2; verdict=unknown; }
-      diff -u "$HOLDFAST_LAB/before/$file" "$HOLDFAST_LAB/after/$file" | head -40 >&2 || verdict=different
-    done
-    echo "$source: $verdict"
-    [ $verdict = identical ] || failed=1
-  done
-  return $failed
-}
-
 end() {
   local status=$?
-  trap - EXIT INT TERM
+  # A second Ctrl-C must not leave half of it running.
+  trap '' INT TERM HUP
+  trap - EXIT
   if [ $keep = yes ] && [ $status -eq 0 ]; then
+    step 'Done'
     cat <<TEXT
-
 Everything is up. Talk to it:
   export HOLDFAST_CONFIG=$HOLDFAST_CONFIG
   scripts/holdfast task list
   scripts/holdfast run list
-Logs: $cluster/run/*.log. Stop it: scripts/quickstart.sh --down
+Logs: $cluster/run/*.log. Stop it: $(again)scripts/quickstart.sh --down
 TEXT
-  else
-    [ $status -eq 0 ] || { echo; echo "The quickstart failed; the logs are in $cluster/run and $HOLDFAST_LAB." >&2; }
-    stop_all
+    exit 0
   fi
-  step 'Done'
+  step 'Stop everything'
+  stop_all
+  if [ $status -eq 130 ]; then
+    echo 'Interrupted; nothing is left running.' >&2
+  elif [ $status -eq 0 ]; then
+    step 'Done: all of it was backed up, destroyed, restored and is identical'
+  else
+    printf '\nThe quickstart failed; the logs are in %s and %s.\n' "$cluster/run" "$HOLDFAST_LAB/log" >&2
+  fi
   exit $status
 }
 
-# The daemons stop cleanly on SIGTERM; one that does not within 20 s is killed, and said so.
+# The settings that --down needs to find this lab again, where they are not the usual ones.
+again() {
+  [ "$HOLDFAST_LAB" = "$PWD/.lab" ] || printf 'HOLDFAST_LAB=%q ' "$HOLDFAST_LAB"
+  [ "$offset" = 0 ] || printf 'HOLDFAST_LAB_PORT_OFFSET=%q ' "$offset"
+}
+
 stop_all() {
-  local file pid deadline=$((SECONDS + 20))
-  for file in "$cluster"/run/*.pid; do
-    [ -e "$file" ] || continue
-    pid=$(<"$file")
-    kill -TERM "$pid" 2>/dev/null || true
-  done
-  for file in "$cluster"/run/*.pid; do
-    [ -e "$file" ] || continue
-    pid=$(<"$file")
-    while kill -0 "$pid" 2>/dev/null && [ $SECONDS -lt $deadline ]; do sleep 0.1; done
-    if kill -0 "$pid" 2>/dev/null; then
-      echo "$(basename "$file" .pid) did not stop within 20 s: killed" >&2
-      kill -KILL "$pid"
-    fi
-    rm -f "$file"
-  done
+  stop_daemons
   scripts/lab.sh down
+}
+
+# The daemons stop cleanly on SIGTERM; one that does not within 20 s is killed, and said so.
+stop_daemons() {
+  local name deadline=$((SECONDS + 20))
+  for name in dn1 mn1 mn2 controller; do
+    if runs "$name"; then kill -TERM "$(pid_of "$name")" 2>/dev/null || true; fi
+  done
+  for name in dn1 mn1 mn2 controller; do
+    while runs "$name" && [ $SECONDS -lt $deadline ]; do sleep 0.1; done
+    if runs "$name"; then
+      echo "$name did not stop within 20 s: killed" >&2
+      kill -KILL "$(pid_of "$name")"
+    fi
+    rm -f "$cluster/run/$name.pid"
+  done
+}
+
+pid_of() { cat "$cluster/run/$1.pid" 2>/dev/null; }
+
+# A pid file of an earlier boot may name somebody else: the command line must name this cluster too.
+runs() {
+  local pid
+  pid=$(pid_of "$1") && [ -n "$pid" ] && { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF "$cluster/"
 }
 
 main

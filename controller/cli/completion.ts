@@ -40,8 +40,8 @@ function bashScript(program: Command): string {
 _holdfast_names() { # noun verb field: what the controller lists; silent when it cannot be reached
   holdfast "$1" "$2" --json 2>/dev/null | sed -n 's/^    "'"$3"'": "\\([^"]*\\)",\\{0,1\\}$/\\1/p'
 }
-_holdfast() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} path='' words='' word i skip=''
+_holdfast() { # no variable is called path: in zsh that is PATH
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} command='' words='' word i skip=''
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
@@ -49,20 +49,20 @@ _holdfast() {
     case $word in
       ${valued.map(({ flag }) => flag).join(' | ')}) skip=yes ;;
       -*) ;;
-      *) case "$path\${path:+ }$word" in
-          ${commands.flatMap(({ path }) => (path === '' ? [] : [`'${path}'`])).join(' | ')}) path="$path\${path:+ }$word" ;;
+      *) case "$command\${command:+ }$word" in
+          ${commands.flatMap(({ path }) => (path === '' ? [] : [`'${path}'`])).join(' | ')}) command="$command\${command:+ }$word" ;;
         esac ;;
     esac
   done
   case $previous in
 ${valued.map(({ flag, value }) => `    ${flag}) ${valueReply(value ?? '')}; return ;;`).join('\n')}
   esac
-  case $path in
+  case $command in
 ${words.join('\n')}
   esac
   case $current in
     -*) ;;
-    *) case $path in
+    *) case $command in
 ${named.map((line) => line.replace(/\) (.*) ;;$/, `) words="$($1)" ;;`)).join('\n')}
     esac ;;
   esac

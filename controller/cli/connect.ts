@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { Client, Metadata } from '@grpc/grpc-js';
+import { Client, Metadata, connectivityState } from '@grpc/grpc-js';
 import type { MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import { z } from 'zod';
 import { readConfig } from '#common/config-file.ts';
@@ -20,6 +20,8 @@ const clientConfigSchema = z.strictObject({
 
 /** Answers come from the catalogue at once; a plan asks agents, for which the controller allows 2 minutes. */
 const ANSWER_MS = 180_000;
+/** A host that takes connections and then says nothing. */
+const CONNECT_MS = 10_000;
 
 export interface CallOptions {
   /** How long an answer may take; undefined: as long as it takes. */
@@ -67,7 +69,36 @@ export async function connect(terminal: Terminal, option: string | undefined): P
     'grpc.enable_retries': 0,
     'grpc.max_reconnect_backoff_ms': 2000,
   });
+  try {
+    await settled(client, config.controller, terminal);
+  } catch (error) {
+    client.close();
+    throw error;
+  }
   return new GrpcApi(client, config.controller, terminal);
+}
+
+/** Until the line stands or is refused; why it was refused, the first call says. */
+async function settled(client: Client, address: string, { clock, signal }: Terminal): Promise<void> {
+  const channel = client.getChannel();
+  const deadline = clock.now() + CONNECT_MS;
+  const changed = (from: connectivityState) =>
+    new Promise<void>((done, fail) => {
+      signal.addEventListener('abort', () => fail(signal.reason as Error), { once: true });
+      channel.watchConnectivityState(from, deadline, (error) => {
+        if (error === undefined) return done();
+        fail(
+          new AppError('UNAVAILABLE', `reach the controller ${address}: no answer within ${CONNECT_MS / 1000} s`, {
+            hint: 'Check that `holdfast controller` runs there and that client.yaml names its address.',
+          }),
+        );
+      });
+    });
+  let state = channel.getConnectivityState(true);
+  while (state === connectivityState.IDLE || state === connectivityState.CONNECTING) {
+    await changed(state);
+    state = channel.getConnectivityState(true);
+  }
 }
 
 async function configPath(terminal: Terminal, option: string | undefined): Promise<string> {

@@ -7,7 +7,7 @@ export interface InitOptions {
   readonly controller: string;
   readonly active: string;
   readonly standby?: string;
-  readonly node: readonly string[];
+  readonly node?: readonly string[];
   readonly dataPath: string;
   readonly days: string;
 }
@@ -38,7 +38,7 @@ export function readLayout(options: InitOptions): Layout {
   const controller = readAddress(options.controller, '--controller', CONTROLLER_PORT);
   const active = readNode(options.active, '--active', VAULT_PORT);
   const standby = options.standby === undefined ? undefined : readNode(options.standby, '--standby', VAULT_PORT);
-  const others = options.node.map((text) => readNode(text, '--node', undefined));
+  const others = (options.node ?? []).map((text) => readNode(text, '--node', undefined));
   const management = standby === undefined ? [active] : [active, standby];
 
   // Two vaults on one machine (to try it out) must not share a directory.

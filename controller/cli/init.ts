@@ -11,12 +11,13 @@ import type { Context } from './context.ts';
 import { readLayout } from './init-layout.ts';
 import type { InitOptions, Layout } from './init-layout.ts';
 import { agentYaml, clientYaml, controllerYaml } from './init-yaml.ts';
+import { collect } from './options.ts';
 import { printLines } from './output.ts';
 
 export function addInit(program: Command, context: Context): void {
   program
     .command('init')
-    .summary('make the CA, certificates and starter configuration of a new Holdfast')
+    .summary('Make the CA, certificates and starter configuration of a new Holdfast.')
     .description(
       'Makes the CA, the keys, the certificates and a starter configuration of every node, in a new directory. Needs no controller. ' +
         'Hosts that are left out are the names of the nodes.',
@@ -25,13 +26,13 @@ export function addInit(program: Command, context: Context): void {
     .requiredOption('--controller <host[:port]>', 'where the controller will run (port 25700 by default)')
     .requiredOption('--active <node[=host[:port]]>', 'the active management node; the port is that of its vault (25701)')
     .option('--standby <node[=host[:port]]>', 'the standby management node; without one, backups have a single copy')
-    .option('--node <node[=host]>', 'a node with sources; repeat for each', (value: string, all: string[]) => [...all, value], [])
+    .option('--node <node[=host]>', 'a node with sources; repeat for each', collect)
     .option('--data-path <dir>', 'where <data path>/LocalBackup lies on the management nodes', '/srv/BigData')
     .option('--days <n>', 'how long the certificates are good', '3650')
     .action(async (options: InitOptions) => {
       const layout = readLayout(options);
       await init(layout, context.terminal.clock.now());
-      printLines(context.terminal, nextSteps(layout));
+      context.print(layout, () => printLines(context.terminal, nextSteps(layout)));
     });
 }
 

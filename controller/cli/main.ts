@@ -16,7 +16,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exitCode = await runCli(process.argv.slice(2), {
+const status = await runCli(process.argv.slice(2), {
   out: process.stdout,
   err: process.stderr,
   interactive: process.stdin.isTTY && process.stderr.isTTY,
@@ -24,3 +24,6 @@ process.exitCode = await runCli(process.argv.slice(2), {
   clock: systemClock,
   signal: interrupted.signal,
 });
+// What was said is written out first; a connection that never came to stand must not keep us.
+for (const stream of [process.stdout, process.stderr]) await new Promise((done) => stream.write('', done));
+process.exit(status);

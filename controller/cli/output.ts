@@ -22,13 +22,20 @@ export function toJson(value: unknown): Json {
   if (typeof value !== 'object' || value === null) return null;
   return Object.fromEntries(
     Object.entries(value).map(([key, field]: [string, unknown]) =>
-      key.endsWith('Ms') && typeof field === 'bigint' ? [key.slice(0, -2), timeOrNull(field)] : [key, toJson(field)],
+      key.endsWith('Ms') ? [key.slice(0, -2), typeof field === 'bigint' ? timeOrNull(field) : null] : [key, toJson(field)],
     ),
   );
 }
 
 function timeOrNull(ms: bigint): string | null {
-  return ms === 0n ? null : rfc3339(Number(ms));
+  return ms === 0n ? null : dateTime(ms);
+}
+
+/** The last that a calendar has: an absurd time in one record must not keep the others from being shown. */
+const LAST_MS = 8_640_000_000_000_000n;
+
+function dateTime(ms: bigint): string {
+  return rfc3339(Number(ms > LAST_MS ? LAST_MS : ms < -LAST_MS ? -LAST_MS : ms));
 }
 
 const BORDERS =
@@ -60,7 +67,7 @@ export function printLines(terminal: Terminal, lines: readonly string[]): void {
 
 /** A time, or `-` when it has not happened. */
 export function time(ms: bigint): string {
-  return ms === 0n ? '-' : rfc3339(Number(ms - (ms % 1000n)));
+  return ms === 0n ? '-' : dateTime(ms - (ms % 1000n));
 }
 
 export function size(bytes: bigint): string {

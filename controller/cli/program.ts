@@ -27,7 +27,7 @@ export function createProgram(terminal: Terminal): Command {
     .description('Backup and restoration for Hadoop clusters.')
     .version(PRODUCT_VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'explain a command')
-    .helpCommand(false)
+    .helpCommand('help [command]', 'explain a command')
     .option('--config <file>', 'client.yaml; else $HOLDFAST_CONFIG, else ~/.holdfast/client.yaml')
     .option('--json', 'print one JSON document instead of a table')
     .configureHelp({ showGlobalOptions: true })

@@ -3,7 +3,7 @@ import { MultiBar } from 'cli-progress';
 import type { SingleBar } from 'cli-progress';
 import type { Run, SourceRun } from '#common/gen/holdfast/v1/admin.ts';
 import { RunState } from '#common/gen/holdfast/v1/types.ts';
-import { describeProgress, percent, runState } from './run-view.ts';
+import { describeProgress, percent, runState, runStateOf } from './run-view.ts';
 import { say } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -35,7 +35,7 @@ class Lines implements ProgressView {
   }
 
   update(run: Run): void {
-    if (run.sources.length === 0) this.#show('run', runState(run.state), runState(run.state));
+    if (run.sources.length === 0) this.#show('run', runStateOf(run), runStateOf(run));
     for (const source of run.sources) {
       // A new state or phase is said at once, mere bytes now and then.
       const key = `${source.state} ${source.progress?.phase ?? ''}`;
@@ -64,6 +64,7 @@ class Bars implements ProgressView {
   readonly #terminal: Terminal;
   readonly #multi: MultiBar;
   readonly #bars = new Map<string, SingleBar>();
+  #waiting = '';
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
@@ -82,6 +83,11 @@ class Bars implements ProgressView {
   }
 
   update(run: Run): void {
+    // Before it starts there is nothing to draw a bar of.
+    if (run.sources.length === 0 && this.#waiting !== runStateOf(run)) {
+      this.#waiting = runStateOf(run);
+      say(this.#terminal, this.#waiting);
+    }
     for (const source of run.sources) {
       const state = { name: source.source.padEnd(10), words: words(source, this.#terminal.clock.now()) };
       const value = source.state === RunState.RUN_STATE_SUCCESSFUL ? 100 : (percent(source.progress) ?? 0);

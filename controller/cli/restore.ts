@@ -11,7 +11,7 @@ import { collect, present } from './options.ts';
 import { printFields, printTable, time, word } from './output.ts';
 import { printPlan, refusalsOf, requireStartable } from './restore-plan.ts';
 import { finishRun, showRun } from './run.ts';
-import { runView } from './run-view.ts';
+import { runStateOf, runView } from './run-view.ts';
 import { readSourceName } from './task-spec.ts';
 import { say } from './terminal.ts';
 
@@ -53,7 +53,7 @@ export function addRestore(program: Command, context: Context): void {
         if (options.yes !== true && context.terminal.interactive) await showPlanOf(context, api, name);
         await requireConsent(context.terminal, `restore ${name}, overwriting what is there now`, options.yes);
         const run = present((await api.call(Admin.startRestore, { requestId: newRequestId(), name })).run, 'run');
-        say(context.terminal, `run ${run.id} of the restore ${name}: accepted`);
+        say(context.terminal, `run ${run.id} of the restore ${name}: ${runStateOf(run)}`);
         if (options.wait === true) return finishRun(context, api, run.id, true);
         if (context.options.json !== true) say(context.terminal, `Follow it: holdfast run watch ${run.id}`);
         context.print(runView(run), () => showRun(context, run));

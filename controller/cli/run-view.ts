@@ -9,6 +9,17 @@ export function runState(state: RunState): string {
   return word(RunState, state, 'RUN_STATE_');
 }
 
+/** With its place in the queue. */
+export function runStateOf(run: Run): string {
+  return run.queuePosition > 0 ? `${runState(run.state)}, number ${run.queuePosition} in the queue` : runState(run.state);
+}
+
+/** The set that a restore reads, or that a backup made: a run that stored nothing has made none. */
+export function setOf(run: Run): string {
+  const exists = run.kind === RunKind.RUN_KIND_RESTORE || run.sources.some(({ file }) => file !== undefined);
+  return exists ? run.setId : '';
+}
+
 export function hasEnded(run: Run): boolean {
   return (
     run.state === RunState.RUN_STATE_SUCCESSFUL ||

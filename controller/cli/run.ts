@@ -9,7 +9,7 @@ import { followRun, requireSuccess } from './follow.ts';
 import { present, readLimit } from './options.ts';
 import { printFields, printLines, printTable, size, time } from './output.ts';
 import { createProgress } from './progress.ts';
-import { describeProgress, runKind, runSeconds, runState, runTrigger, runView } from './run-view.ts';
+import { describeProgress, runKind, runSeconds, runState, runStateOf, runTrigger, runView, setOf } from './run-view.ts';
 import { say } from './terminal.ts';
 
 export function addRun(program: Command, context: Context): void {
@@ -114,10 +114,10 @@ export function showRun(context: Context, run: Run): void {
     ['run', run.id],
     ['kind', runKind(run)],
     ['task', run.task],
-    ['state', run.queuePosition > 0 ? `${runState(run.state)} (${run.queuePosition} in the queue)` : runState(run.state)],
+    ['state', runStateOf(run)],
     ['started', `${time(run.startedMs)} (${runTrigger(run)})`],
     ['took', runSeconds(run, now)],
-    ['set', run.setId],
+    ['set', setOf(run)],
     ['fault', run.fault === undefined ? '' : `${run.fault.message}${run.fault.hint === '' ? '' : ` - ${run.fault.hint}`}`],
   ]);
   if (run.sources.length === 0) return;
@@ -146,6 +146,6 @@ function row(run: Run, now: number): string[] {
     runTrigger(run),
     time(run.startedMs),
     runSeconds(run, now),
-    run.setId === '' ? '-' : run.setId,
+    setOf(run) === '' ? '-' : setOf(run),
   ];
 }

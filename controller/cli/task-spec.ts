@@ -38,7 +38,10 @@ export function addTaskOptions(command: Command): Command {
     .option('--target <type>', 'where backups go: LocalDir')
     .option('--copies <n>', 'how many backup file sets are kept')
     .option('--every <duration>', 'run periodically: 30m, 24h, 7d; more than 120s')
-    .option('--start <time>', 'the first periodic start, as 2026-12-01T02:00:00Z; one period from now by default')
+    .option(
+      '--start <time>',
+      'the first periodic start, as 2026-12-01T02:00:00Z; one period from now by default, and kept by `task modify`',
+    )
     .option('--manual', 'run only when told');
 }
 
@@ -161,6 +164,14 @@ function readMode(base: TaskSpec['mode'], options: TaskOptions): TaskSpec['mode'
 
 export function describeMode(mode: TaskSpec['mode']): string {
   return mode?.$case === 'periodic' ? `every ${formatPeriod(mode.value.periodSeconds)}` : 'manual';
+}
+
+/** "DBService (hivemeta)": with what it is narrowed to. */
+export function describeSource(source: Source): string {
+  const { kind } = source;
+  const narrowed =
+    kind?.$case === 'dbService' ? kind.value.databases.join(', ') : kind?.$case === 'nameNode' ? kind.value.nameService : '';
+  return narrowed === '' ? sourceName(source) : `${sourceName(source)} (${narrowed})`;
 }
 
 /** For --json. */

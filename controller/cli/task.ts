@@ -9,8 +9,8 @@ import type { Context } from './context.ts';
 import { duration, printFields, printTable, time, word } from './output.ts';
 import { present } from './options.ts';
 import { finishRun, showRun } from './run.ts';
-import { runView } from './run-view.ts';
-import { addTaskOptions, applyOptions, describeMode, emptySpec, sourceName, sourceView } from './task-spec.ts';
+import { runStateOf, runView } from './run-view.ts';
+import { addTaskOptions, applyOptions, describeMode, describeSource, emptySpec, sourceName, sourceView } from './task-spec.ts';
 import type { TaskOptions } from './task-spec.ts';
 import { say } from './terminal.ts';
 
@@ -59,10 +59,7 @@ export function addTask(program: Command, context: Context): void {
     .action(async (name: string, options: { wait?: boolean }) => {
       await context.withApi(async (api) => {
         const run = present((await api.call(Admin.runTask, { requestId: newRequestId(), name })).run, 'run');
-        say(
-          context.terminal,
-          `run ${run.id} of the task ${name}: ${run.queuePosition > 0 ? `waiting, ${run.queuePosition} in the queue` : 'accepted'}`,
-        );
+        say(context.terminal, `run ${run.id} of the task ${name}: ${runStateOf(run)}`);
         if (options.wait === true) return finishRun(context, api, run.id, true);
         if (context.options.json !== true) say(context.terminal, `Follow it: holdfast run watch ${run.id}`);
         context.print(runView(run), () => showRun(context, run));
@@ -132,7 +129,7 @@ function show(context: Context, task: Task): void {
       ['task', `${spec?.name ?? ''}${task.system ? ' (system task)' : ''}`],
       ['state', stateOf(task)],
       ['mode', describeMode(spec?.mode)],
-      ['sources', spec?.sources.map(sourceName).join(', ') ?? ''],
+      ['sources', spec?.sources.map(describeSource).join(', ') ?? ''],
       ['target', targetOf(task)],
       ['copies', String(spec?.copies ?? '')],
       ['next start', nextStart(context, task)],

@@ -1,3 +1,8 @@
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { AppError, ERROR_CODES } from '#common/errors.ts';
 import type { ErrorCode } from '#common/errors.ts';
@@ -47,6 +52,38 @@ describe('a list', () => {
     };
     const tasks = JSON.parse((await fake.run('task', 'list', '--json')).out) as { lastRunId: string }[];
     expect(tasks.map(({ lastRunId }) => lastRunId)).toEqual(['after ""', 'after "two"']);
+  });
+});
+
+describe('what is shown', () => {
+  test('is not spoilt by one record with an absurd time', async () => {
+    fake.answers = { listTasks: () => ({ tasks: [task({ nextStartMs: 10n ** 18n }), task()], nextPageToken: '' }) };
+    const { status, out } = await fake.run('task', 'list');
+    expect(status).toBe(0);
+    expect(out).toContain('2026-11-25T09:30:00Z');
+    expect((await fake.run('task', 'list', '--json')).status).toBe(0);
+  });
+
+  test('has the same JSON fields whether a time is known or not', async () => {
+    const manual = task({ nextStartMs: 0n, spec: { ...task().spec!, mode: { $case: 'manual', value: {} } } });
+    fake.answers = { listTasks: () => ({ tasks: [task(), manual], nextPageToken: '' }) };
+    const [periodic, other] = JSON.parse((await fake.run('task', 'list', '--json')).out);
+    expect(Object.keys(other)).toEqual(Object.keys(periodic));
+    expect(other).toMatchObject({ mode: 'manual', start: null, nextStart: null, periodSeconds: null });
+  });
+
+  test('of a run that stored nothing is no set: there is none', async () => {
+    fake.answers = { getRun: () => ({ run: run(RUN_STATE_FAILED) }) };
+    expect((await fake.run('run', 'show', 'r1')).out).not.toMatch(/^set /m);
+    const { sources } = run(RUN_STATE_FAILED);
+    const [one] = set().files;
+    fake.answers = { getRun: () => ({ run: run(RUN_STATE_FAILED, { sources: sources.map((of) => ({ ...of, file: one })) }) }) };
+    expect((await fake.run('run', 'show', 'r1')).out).toMatch(/^set +s1$/m);
+  });
+
+  test('of a task is what each source is narrowed to', async () => {
+    fake.answers = { getTask: () => ({ task: task() }) };
+    expect((await fake.run('task', 'show', 'nightly')).out).toMatch(/^sources +OMS, DBService \(hivemeta\)$/m);
   });
 });
 
@@ -120,13 +157,31 @@ describe('an error of the controller', () => {
     await using gone = await startFake();
     await gone[Symbol.asyncDispose]();
     await using other = await startFake();
-    const { readFile, writeFile } = await import('node:fs/promises');
     const yaml = await readFile(other.config, 'utf8');
     await writeFile(other.config, yaml.replace(/127\.0\.0\.1:\d+/, '127.0.0.1:1'));
     const { status, err } = await other.run('space');
     expect(status).toBe(6);
     expect(err).toMatch(/^error: reach the controller 127\.0\.0\.1:1: .*ECONNREFUSED/);
     expect(err).toMatch(/^next: Check that `holdfast controller` runs/m);
+  });
+
+  test('a host that takes connections and says nothing: 6, after 10 s', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    await using other = await startFake();
+    const yaml = await readFile(other.config, 'utf8');
+    const { port } = silent.address() as AddressInfo;
+    await writeFile(other.config, yaml.replace(/127\.0\.0\.1:\d+/, `127.0.0.1:${port}`));
+    const env = { HOLDFAST_CONFIG: other.config };
+    const { exitCode, stderr } = await execa('scripts/holdfast', ['space'], {
+      env,
+      reject: false,
+      stdin: 'ignore',
+      timeout: 20_000,
+    });
+    silent.close();
+    expect(exitCode).toBe(6);
+    expect(stderr).toMatch(/^error: reach the controller .*: no answer within 10 s\nnext: Check/);
   });
 
   test('no configuration anywhere: 3, and what to do', async () => {

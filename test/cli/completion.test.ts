@@ -14,7 +14,7 @@ beforeAll(async () => {
   fake = await startFake();
   fake.answers = { listTasks: () => ({ tasks: [task()], nextPageToken: '' }) };
   await symlink(resolve('scripts/holdfast'), join(root, 'holdfast'));
-  await writeFile(join(root, 'script'), (await cli(['completion', 'bash'])).out);
+  for (const shell of ['bash', 'zsh']) await writeFile(join(root, shell), (await cli(['completion', shell])).out);
 });
 afterAll(async () => {
   await fake[Symbol.asyncDispose]();
@@ -24,14 +24,13 @@ afterAll(async () => {
 async function complete(...words: string[]): Promise<string[]> {
   const program = `source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _holdfast; printf '%s\\n' "\${COMPREPLY[@]}"`;
   const env = { PATH: `${root}${delimiter}${process.env['PATH']}`, HOLDFAST_CONFIG: fake.config };
-  const { stdout } = await execa('bash', ['-c', program, join(root, 'script'), 'holdfast', ...words], { env });
+  const { stdout } = await execa('bash', ['-c', program, join(root, 'bash'), 'holdfast', ...words], { env });
   return stdout.split('\n').filter((word) => word !== '');
 }
 
 describe('completion in bash', () => {
   test('is a script that bash takes', async () => {
-    await execa('bash', ['-n', join(root, 'script')]);
-    expect((await cli(['completion', 'zsh'])).out).toMatch(/^autoload -U \+X bashcompinit/);
+    await execa('bash', ['-n', join(root, 'bash')]);
   });
 
   test.each([
@@ -48,6 +47,25 @@ describe('completion in bash', () => {
   test('completes names of tasks that the controller knows', async () => {
     expect(await complete('task', 'show', 'n')).toEqual(['nightly']);
   });
+});
+
+/** A person's zsh on a terminal of its own: types, presses the tab key, and has the line printed as it stands then. */
+test.each([
+  ['holdfast ta', 'holdfast task'],
+  ['holdfast task show n', 'holdfast task show nightly'],
+  ['holdfast restore plan --source Lda', 'holdfast restore plan --source LdapServer'],
+])('completion in zsh makes of %j %j', async (typed, expected) => {
+  const program = `
+    zmodload zsh/zpty
+    zpty shell env PS1= zsh -f
+    zpty -w shell 'bindkey -e; autoload -U compinit; compinit -u -d $ROOT/dump; source $ROOT/zsh; print "re""ady"'
+    zpty -r shell said '*ready*'
+    zpty -w -n shell "$TYPED"$'\\t\\C-aprint -r -- so: \\n'
+    zpty -r shell said "*so: $EXPECTED*"
+    zpty -d shell`;
+  const PATH = `${root}${delimiter}${process.env['PATH']}`;
+  const env = { PATH, ROOT: root, HOLDFAST_CONFIG: fake.config, TYPED: typed, EXPECTED: expected };
+  await execa('zsh', ['-f', '-c', program], { env, timeout: 20_000, stdin: 'ignore' });
 });
 
 test('a command that succeeds says nothing on standard error, not even by Node', async () => {

@@ -44,6 +44,12 @@ describe('the commands', () => {
     expect(manual).toContain(`holdfast ${path}`);
   });
 
+  test.each([[['help']], [['help', 'task']], [['task', 'help', 'create']]])('%j explains like --help', async (args) => {
+    const { status, out } = await cli(args);
+    expect(status).toBe(0);
+    expect(out).toMatch(/^Usage: holdfast/);
+  });
+
   test('the first page names the daemons', async () => {
     const { out } = await cli(['--help']);
     expect(out).toMatch(/^ {2}controller +keeps the catalogue/m);
@@ -73,4 +79,16 @@ test('the entry script runs the command line and passes its exit status on', asy
   const { exitCode, stdout, stderr } = await execa('scripts/holdfast', ['agent', 'show'], { reject: false, stdin: 'ignore' });
   expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
   expect(stderr).toMatch(/^error: missing required argument 'node'\nnext: /);
+});
+
+test.each([
+  ['agent', 2, /a command is missing\nnext: /],
+  ['agent --config /nowhere', 3, /^error: read the configuration \/nowhere: ENOENT/],
+  ['agent --config /nowhere list', 3, /^error: read the configuration \/nowhere: ENOENT/],
+  ['agent --json show x --config /nowhere', 3, /^error: read the configuration \/nowhere: ENOENT/],
+  ['controller --config /nowhere', 3, /^error: read the configuration \/nowhere: ENOENT/],
+])('the entry script: holdfast %s ends with %i', async (args, status, message) => {
+  const { exitCode, stderr } = await execa('scripts/holdfast', args.split(' '), { reject: false, stdin: 'ignore' });
+  expect(exitCode).toBe(status);
+  expect(stderr).toMatch(message);
 });

@@ -38,6 +38,14 @@ describe('holdfast init', () => {
     expect(await readdir(root)).toEqual(['made']);
   });
 
+  test('tells programs what it made in one JSON document', async () => {
+    expect(JSON.parse((await make('--json')).out)).toMatchObject({
+      directory: join(root, 'made'),
+      controller: { host: 'ctl', port: 25_700 },
+      nodes: [{ name: 'mn1', host: '10.0.0.1' }, { name: 'mn2' }, { name: 'dn1', vault: null }],
+    });
+  });
+
   test('signs every certificate with its CA, for the name, role and host of each', async () => {
     await make();
     const ca = new X509Certificate(await read('ca/ca.crt'));

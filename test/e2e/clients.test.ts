@@ -47,7 +47,11 @@ describe('grpcurl', () => {
   test('creates a task, runs it, watches it, lists its set', async () => {
     const spec = {
       name: 'by_grpcurl',
-      sources: [{ policy: 'BACKUP_POLICY_FULL', oms: {} }],
+      // The NameNode's takes some seconds: time enough to be watched.
+      sources: [
+        { policy: 'BACKUP_POLICY_FULL', oms: {} },
+        { policy: 'BACKUP_POLICY_FULL', nameNode: {} },
+      ],
       target: { localDir: {} },
       copies: 1,
       manual: {},
@@ -55,11 +59,14 @@ describe('grpcurl', () => {
     await grpcurl('holdfast.v1.AdminService/CreateTask', { requestId: 'grpcurl-create', spec });
     const [started] = (await grpcurl('holdfast.v1.AdminService/RunTask', { name: 'by_grpcurl' })) as [{ run: { id: string } }];
     const watched = (await grpcurl('holdfast.v1.AdminService/WatchRun', { id: started.run.id })) as { run: { state: string } }[];
+    expect(watched.length, 'it was watched while it ran, not only at its end').toBeGreaterThan(1);
     expect(watched.at(-1)?.run.state).toBe('RUN_STATE_SUCCESSFUL');
     const [{ sets }] = (await grpcurl('holdfast.v1.AdminService/ListSets', { task: 'by_grpcurl' })) as [
       { sets: { state: string; files: { source: string }[] }[] },
     ];
-    expect(sets.map((set) => [set.state, set.files.map(({ source }) => source)])).toEqual([['SET_STATE_COMPLETE', ['OMS']]]);
+    expect(sets.map((set) => [set.state, set.files.map(({ source }) => source)])).toEqual([
+      ['SET_STATE_COMPLETE', ['OMS', 'NameNode']],
+    ]);
   });
 });
 
@@ -81,6 +88,7 @@ describe('Python', () => {
   test('creates a task, runs it, watches it, lists its set, and is refused bad input with a status', async () => {
     const { stdout } = await execa(python, ['test/e2e/python_client.py', address, admin, stubs, 'by_python']);
     expect(JSON.parse(stdout)).toEqual({
+      watched: true,
       end: 'RUN_STATE_SUCCESSFUL',
       sets: [{ state: 'SET_STATE_COMPLETE', files: ['LdapServer'] }],
       refusal: 'INVALID_ARGUMENT',

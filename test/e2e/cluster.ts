@@ -72,10 +72,13 @@ export async function pidOf(daemon: string): Promise<number> {
   return Number(await readFile(join(directory, 'run', `${daemon}.pid`), 'utf8'));
 }
 
-export async function kill(daemon: string): Promise<void> {
+export const kill = (daemon: string) => end(daemon, 'SIGKILL');
+export const stop = (daemon: string) => end(daemon, 'SIGTERM');
+
+async function end(daemon: string, signal: NodeJS.Signals): Promise<void> {
   const pid = await pidOf(daemon);
-  process.kill(pid, 'SIGKILL');
-  await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow(), { timeout: 10_000 });
+  process.kill(pid, signal);
+  await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow(), { timeout: 15_000 });
 }
 
 export async function start(daemon: string): Promise<void> {

@@ -12,9 +12,9 @@ import {
   holdfast,
   kill,
   lab,
-  pidOf,
   setsOf,
   start,
+  stop,
   waitForAgent,
   waitForEnd,
 } from './cluster.ts';
@@ -153,9 +153,7 @@ describe('the standby vault', () => {
 describe('a stopped daemon', () => {
   test('ends cleanly on SIGTERM, status 0, and comes back with its history', async () => {
     const before = await setsOf(admin, TASK);
-    const pid = await pidOf('controller');
-    process.kill(pid, 'SIGTERM');
-    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow(), { timeout: 15_000 });
+    await stop('controller');
     await start('controller');
     await waitForAgent(admin, 'dn1', true);
     expect(await setsOf(admin, TASK)).toEqual(before);

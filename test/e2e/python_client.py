@@ -42,6 +42,7 @@ with grpc.secure_channel(address, credentials) as channel:
 print(
     json.dumps(
         {
+            "watched": states[0] != states[-1],
             "end": types_pb2.RunState.Name(states[-1]),
             "sets": [{"state": admin_pb2.SetState.Name(s.state), "files": [f.source for f in s.files]} for s in sets],
             "refusal": refusal,

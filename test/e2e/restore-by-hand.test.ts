@@ -1,5 +1,5 @@
 /** Executes docs/restore-by-hand.md as it stands, after a disaster, and compares. Nothing of Holdfast takes part. */
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -18,7 +18,6 @@ beforeAll(async () => {
       .slice(1)
       .map((section) => [section.split('\n', 1)[0] ?? '', /```bash\n([\s\S]*?)```/.exec(section)?.[1] ?? '']),
   );
-  await script('lab.sh', 'destroy');
 });
 afterAll(() => rm(work, { recursive: true, force: true }));
 
@@ -49,7 +48,30 @@ async function follow(heading: string): Promise<void> {
   });
 }
 
+/** What the quickstart says at its end, it says only when it is so. */
+test('the comparison notices when any source differs', async () => {
+  const at = (base: number) => String(base + Number(inject('portOffset')));
+  const secret = async (name: string) => (await readFile(join(lab, 'secrets', name), 'utf8')).trim();
+  const connection = ['-q', '-h', '127.0.0.1', '-p', at(25432), '-U', 'postgres'];
+  const env = { PGPASSWORD: await secret('postgres') };
+  await execa('psql', [...connection, '-d', 'oms', '-c', "UPDATE t_host SET name = 'changed' WHERE id = 1"], { env });
+  await execa('psql', [...connection, '-d', 'hivemeta', '-c', `UPDATE "DBS" SET "NAME" = 'changed' WHERE "DB_ID" = 1`], { env });
+  const passwordFile = join(work, 'ldap-password');
+  await writeFile(passwordFile, await secret('ldap'), { mode: 0o600 });
+  const admin = ['-x', '-H', `ldap://127.0.0.1:${at(20389)}`, '-D', 'cn=admin,dc=holdfast,dc=test', '-y', passwordFile];
+  await execa('ldapdelete', [...admin, 'uid=user9,ou=people,dc=holdfast,dc=test']);
+  await execa(join(lab, 'bin/hdfs'), ['dfs', '-touchz', '/changed']);
+  await script('lab.sh', 'snapshot', join(work, 'changed'));
+  const compared = await script('lab.sh', 'compare', join(lab, 'before'), join(work, 'changed')).catch((error: unknown) => error);
+  expect(compared).toMatchObject({
+    exitCode: 1,
+    stdout: ['OMS', 'DBService', 'LdapServer', 'NameNode'].map((source) => `${source}: different`).join('\n'),
+  });
+});
+
 describe('by hand', () => {
+  beforeAll(() => script('lab.sh', 'destroy'));
+
   test('each archive is found, checked against its manifest and opened with tar --zstd', async () => {
     await follow('Find the newest');
     expect((await readdir(work)).toSorted()).toEqual(expect.arrayContaining(['DBService', 'LdapServer', 'NameNode', 'OMS']));

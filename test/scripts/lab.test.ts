@@ -1,0 +1,81 @@
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'holdfast-lab-'));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+function lab(args: readonly string[], env: Record<string, string> = {}) {
+  return execa('scripts/lab.sh', args, { env: { HOLDFAST_LAB: join(root, 'lab'), ...env }, reject: false, stdin: 'ignore' });
+}
+
+const FILES = { OMS: 'oms.sql', DBService: 'dbservice.sql', LdapServer: 'ldap.ldif', NameNode: 'namenode.txt' };
+
+async function snapshots(): Promise<void> {
+  for (const when of ['before', 'after']) {
+    await mkdir(join(root, when));
+    for (const file of [...Object.values(FILES), 'oms-config.txt']) await writeFile(join(root, when, file), `${file}\n`);
+  }
+}
+
+const compare = (...components: string[]) => lab(['compare', join(root, 'before'), join(root, 'after'), ...components]);
+
+describe('the comparison of two snapshots', () => {
+  beforeEach(snapshots);
+
+  test('names every source identical when nothing differs', async () => {
+    const { exitCode, stdout } = await compare();
+    expect(exitCode).toBe(0);
+    expect(stdout.split('\n').toSorted()).toEqual(
+      Object.keys(FILES)
+        .map((source) => `${source}: identical`)
+        .toSorted(),
+    );
+  });
+
+  test.each([...Object.entries(FILES), ['OMS', 'oms-config.txt']])('fails when %s differs in %s', async (source, file) => {
+    await writeFile(join(root, 'after', file), 'something else\n');
+    const { exitCode, stdout } = await compare();
+    expect(exitCode).toBe(1);
+    expect(stdout.split('\n').filter((line) => !line.endsWith(': identical'))).toEqual([`${source}: different`]);
+  });
+
+  test('fails when a snapshot is missing or empty: nothing proves nothing', async () => {
+    await rm(join(root, 'after', 'ldap.ldif'));
+    expect(await compare('ldap')).toMatchObject({ exitCode: 1, stdout: 'LdapServer: different' });
+    await writeFile(join(root, 'before', 'namenode.txt'), '');
+    await writeFile(join(root, 'after', 'namenode.txt'), '');
+    expect(await compare('hdfs')).toMatchObject({ exitCode: 1, stdout: 'NameNode: unknown' });
+  });
+});
+
+test('a port that others use is named, and nothing is started', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const address = other.address();
+  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+  try {
+    const { exitCode, stderr } = await lab(['up', 'ldap'], { HOLDFAST_LAB_PORT_OFFSET: String(port - 20_389) });
+    expect(exitCode).toBe(4);
+    expect(stderr).toMatch(new RegExp(`^error: ports that are in use by others: ${port} \\(ldap\\)\nnext: `));
+    expect((await lab(['status', 'ldap'])).stdout).toBe('ldap: stopped');
+  } finally {
+    other.close();
+  }
+});
+
+test.each([[['up', 'kafka']], [['snapshot']], [['compare', 'a']], [['dance']], [[]]])(
+  'lab.sh %j is bad input: status 2',
+  async (args) => {
+    const { exitCode, stderr } = await lab(args);
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(/usage:|it knows: postgres ldap hdfs/);
+  },
+);
