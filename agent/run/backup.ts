@@ -75,23 +75,22 @@ async function storeArchive(content: BackupContent, keys: BackupFileKeys, vaults
     onProgress: (bytes) => io.progress('store', bytes, undefined),
     signal: io.signal,
   });
-  const [archive, summary, indexPath] = await Promise.all([
+  // Settled, not raced: a vault that fails stops the packer, and its own reason is the one to report.
+  const [stored, packed, indexed] = await Promise.allSettled([
     vaults.put(keys.archive, packing.stream, io.signal, packing.summary),
     packing.summary,
     packing.index,
   ]);
-  if (archive.size !== summary.size || archive.sha256 !== summary.sha256) {
-    throw new AppError(
-      'DAMAGED',
-      `store ${keys.archive}: ${archive.size} bytes arrived, ${summary.size} were sent, or their hashes differ`,
-      {
-        hint: 'Run the task again; if it happens twice, test the memory and disk of both nodes.',
-      },
-    );
-  }
+  const [archive, summary, indexPath] = [valueOf(stored), valueOf(packed), valueOf(indexed)];
   for (const warning of summary.warnings) io.log('warn', warning);
   const index = await vaults.put(keys.index, createReadStream(indexPath), io.signal);
   return { archive, index, summary };
+}
+
+/** @throws what it failed with. */
+function valueOf<T>(settled: PromiseSettledResult<T>): T {
+  if (settled.status === 'rejected') throw settled.reason;
+  return settled.value;
 }
 
 /** Manifest last: the backup file exists from here on. */

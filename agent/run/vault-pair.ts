@@ -35,15 +35,18 @@ export async function openVaultPair(accesses: readonly VaultAccess[], io: RunIo)
     }
   };
 
+  await using opened = new AsyncDisposableStack();
   for (const access of accesses) {
     try {
-      members.push({ access, target: await io.openVault(access) });
+      members.push({ access, target: opened.use(await io.openVault(access)) });
     } catch (error) {
       giveUp(access, toAppError(error, `open the vault of ${access.node}`));
     }
   }
   const active = members.find((member) => member.access.active);
   if (active === undefined) throw new AppError('BUG', 'this assignment names no active vault');
+  // From here on the pair closes them.
+  const open = opened.move();
   const present = () => members.filter((member) => !failed.has(member.access.node));
 
   return {
@@ -78,7 +81,7 @@ export async function openVaultPair(accesses: readonly VaultAccess[], io: RunIo)
       }),
 
     async [Symbol.asyncDispose]() {
-      await Promise.all(members.map(({ target }) => target[Symbol.asyncDispose]()));
+      await open.disposeAsync();
     },
   };
 }
