@@ -2,6 +2,7 @@
 
 LDAP_PORT=$(port 20389)
 LDAP_URL=ldap://127.0.0.1:$LDAP_PORT
+LDAPS_URL=ldaps://127.0.0.1:$(port 20636)
 LDAP_DIR=$HOLDFAST_LAB/ldap
 LDAP_SUFFIX=dc=holdfast,dc=test
 
@@ -27,7 +28,7 @@ ldap_init() {
 
 ldap_start() {
   runs ldap && return 0
-  /usr/sbin/slapd -h "$LDAP_URL" -F "$LDAP_DIR/slapd.d" >>"$HOLDFAST_LAB/log/ldap.log" 2>&1
+  /usr/sbin/slapd -h "$LDAP_URL $LDAPS_URL" -F "$LDAP_DIR/slapd.d" >>"$HOLDFAST_LAB/log/ldap.log" 2>&1
   wait_until 15 ldap_answers || return 1
 }
 
