@@ -56,16 +56,16 @@ main() {
     up)
       mkdir -p "$HOLDFAST_LAB"/{bin,run,log}
       install -d -m 700 "$HOLDFAST_LAB/secrets"
-      side_by_side up "${components[@]}"
+      side_by_side up '' "${components[@]}"
       ;;
-    down) side_by_side down "${components[@]}" ;;
+    down) side_by_side down '' "${components[@]}" ;;
     status) for component in "${components[@]}"; do "${component}_status"; done ;;
-    seed) for component in "${components[@]}"; do "${component}_seed" "$large"; done ;;
+    seed) side_by_side seed "$large" "${components[@]}" ;;
     snapshot)
       mkdir -p "$directory"
-      for component in "${components[@]}"; do "${component}_snapshot" "$directory"; done
+      side_by_side snapshot "$directory" "${components[@]}"
       ;;
-    destroy) for component in "${components[@]}"; do "${component}_destroy"; done ;;
+    destroy) side_by_side destroy '' "${components[@]}" ;;
     env) print_env ;;
     *) usage >&2; exit 2 ;;
   esac

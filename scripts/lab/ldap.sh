@@ -15,7 +15,8 @@ ldap_up() {
 }
 
 ldap_init() {
-  mkdir -p "$LDAP_DIR"/{slapd.d,data,tls}
+  rm -rf "$LDAP_DIR/slapd.new"
+  mkdir -p "$LDAP_DIR"/{slapd.new,data,tls}
   chmod 700 "$LDAP_DIR/data" "$LDAP_DIR/tls"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=127.0.0.1 \
     -keyout "$LDAP_DIR/tls/ldap.key" -out "$LDAP_DIR/tls/ldap.crt"
@@ -23,7 +24,9 @@ ldap_init() {
   local password
   password=$(slappasswd -T <(printf %s "$(cat "$HOLDFAST_LAB/secrets/ldap")"))
   sed -e "s#@DIR@#$LDAP_DIR#g; s#@SUFFIX@#$LDAP_SUFFIX#g; s#@RUN@#$HOLDFAST_LAB/run#g; s#@PASSWORD@#$password#g" \
-    "$repository/scripts/lab/slapd.ldif" | slapadd -n 0 -F "$LDAP_DIR/slapd.d"
+    "$repository/scripts/lab/slapd.ldif" | slapadd -n 0 -F "$LDAP_DIR/slapd.new"
+  # Last: where it is, all of it is.
+  mv -T "$LDAP_DIR/slapd.new" "$LDAP_DIR/slapd.d"
 }
 
 ldap_start() {
