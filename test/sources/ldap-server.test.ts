@@ -226,13 +226,19 @@ describe('the old state of LdapServer', () => {
     await stubborn[Symbol.asyncDispose]();
   });
 
-  test('is not touched when the configuration that was loaded is another', async () => {
-    // A real slapadd cannot be made to lose an attribute: this one takes it away before.
-    const lossy =
-      'for from; do :; done; case "$*" in *"-n 0 "*) sed -i /^olcPidFile/d "$from" ;; esac; exec /usr/sbin/slapadd "$@"';
+  test.each([
+    ['the configuration', 0, 'olcPidFile:', 'load cn=config'],
+    ['a database', 1, 'mail: user9@', 'load dc=holdfast,dc=test'],
+  ])('is not touched when %s was not loaded whole', async (_what, number, lost, words) => {
+    // A real slapadd cannot be made to lose a line: from this one it is hidden.
+    const lossy = `for from; do :; done
+case "$*" in *"-n ${number} "*) ;; *) exec /usr/sbin/slapadd "$@" ;; esac
+mv "$from" "$from.whole"; sed '/^${lost}/d' "$from.whole" >"$from"
+/usr/sbin/slapadd "$@"; status=$?
+mv "$from.whole" "$from"; exit $status`;
     const toolsDirectory = await fakeTools('exec /usr/sbin/slapcat "$@"', lossy);
     await using losing = await createDriver(createLdapServerSource(settings({ toolsDirectory })));
-    await expect(losing.restore(kept)).rejects.toThrow('load cn=config');
+    await expect(losing.restore(kept)).rejects.toThrow(words);
     expect(await leftovers()).toEqual([]);
   });
 
