@@ -55,13 +55,13 @@ main() {
     up) up ;;
     down) down ;;
     status) for component in "${components[@]}"; do "${component}_status"; done ;;
-    seed) for component in "${components[@]}"; do seed "$component"; done ;;
+    seed) seed ;;
     snapshot)
       mkdir -p "${directories[0]}"
-      for component in "${components[@]}"; do "${component}_snapshot" "${directories[0]}"; done
+      side_by_side snapshot "${directories[0]}" "${components[@]}"
       ;;
     compare) compare "${directories[@]}" ;;
-    destroy) for component in "${components[@]}"; do "${component}_destroy"; done ;;
+    destroy) side_by_side destroy '' "${components[@]}" ;;
     reset) reset "${components[@]}" ;;
     env) print_env ;;
     *) usage >&2; exit 2 ;;
@@ -78,10 +78,7 @@ up() {
   mkdir -p "$HOLDFAST_LAB"/{bin,run,log}
   install -d -m 700 "$HOLDFAST_LAB/secrets"
   require_ports
-  # Ctrl-C does not reach what is being started, and what comes up later nobody would stop: wait for it.
-  trap 'echo "interrupted; waiting for what is being started" >&2; wait; exit 130' INT TERM
-  side_by_side up "${components[@]}"
-  trap - INT TERM
+  side_by_side up '' "${components[@]}"
 }
 
 # A port that is taken would end in a log; worse, we would talk to somebody else's server.
@@ -107,21 +104,25 @@ ports_of() {
   esac
 }
 
-down() { if [ -d "$HOLDFAST_LAB/run" ]; then side_by_side down "${components[@]}"; fi; }
+down() { if [ -d "$HOLDFAST_LAB/run" ]; then side_by_side down '' "${components[@]}"; fi; }
 
-seed() { # seed COMPONENT; one that holds the other size begins anew
-  local component=$1 size=$HOLDFAST_LAB/run/$1.large
-  if [ "$(cat "$size" 2>/dev/null || echo "$large")" != "$large" ]; then
-    reset "$component"
-    side_by_side up "$component"
-  fi
-  echo "$large" >"$size"
-  "${component}_seed" "$large"
+seed() {
+  local component size
+  for component in "${components[@]}"; do
+    # One that holds the other size begins anew.
+    size=$HOLDFAST_LAB/run/$component.large
+    if [ "$(cat "$size" 2>/dev/null || echo "$large")" != "$large" ]; then
+      reset "$component"
+      side_by_side up '' "$component"
+    fi
+    echo "$large" >"$size"
+  done
+  side_by_side seed "$large" "${components[@]}"
 }
 
 reset() { # reset COMPONENT...
   local component
-  side_by_side down "$@"
+  side_by_side down '' "$@"
   for component in "$@"; do
     rm -rf "${HOLDFAST_LAB:?}/$component" "$HOLDFAST_LAB/run/$component.large"
     if [ "$component" = postgres ]; then rm -rf "$HOLDFAST_LAB/oms"; fi

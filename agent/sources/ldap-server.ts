@@ -17,6 +17,6 @@ export function createLdapServerSource(settings: LdapServerSettings, clock: Cloc
     prepareBackup: (_request, io) => prepareLdapBackup(settings, io),
     planRestore: (request, io) => planLdapRestore(settings, request, io),
     prepareRestore: (request, io) => Promise.resolve(prepareLdapRestore(settings, request, io, clock)),
-    undoRestore: (undo, io) => undoSwitch(slapdService(settings, true), undo, io),
+    undoRestore: (undo, io) => undoSwitch(slapdService(settings), undo, io),
   };
 }

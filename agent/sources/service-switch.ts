@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { AppError, toAppError } from '#common/errors.ts';
 import { runTool } from '../tool.ts';
-import { commitPlacement, placedSchema, placementSteps, removeStaged, undoPlacement } from './configuration/placement.ts';
+import {
+  checkPlacement,
+  commitPlacement,
+  placedSchema,
+  placementSteps,
+  removeStaged,
+  undoPlacement,
+} from './configuration/placement.ts';
 import type { Placed } from './configuration/placement.ts';
 import { orWarn } from './postgres/or-warn.ts';
 import type { SourceIo, UndoRecord } from './source.ts';
@@ -19,14 +26,16 @@ export interface Service {
   readonly start: readonly string[] | undefined;
   readonly stop: readonly string[] | undefined;
   readonly timeoutMs: number;
+  /** Why it is held to run on one of these directories; undefined: it does not. */
+  readonly running: (directories: readonly string[], signal: AbortSignal) => Promise<string | undefined>;
 }
 
 export const commandSchema = z.array(z.string().min(1)).min(1);
 
 const undoSchema = z.strictObject({
   placed: z.array(placedSchema),
-  /** Whether it ran before, and is to run again. */
-  ran: z.boolean(),
+  /** Before: one that ran is to run again; one that lives elsewhere is neither stopped nor started, whatever it does. */
+  service: z.enum(['running', 'stopped', 'elsewhere']),
 });
 type Switch = z.infer<typeof undoSchema>;
 
@@ -59,30 +68,83 @@ async function runCommand(doing: string, command: readonly string[], timeoutMs: 
 /** What of a command's output is kept in an error: its last lines hold the reason. */
 const OUTPUT_TAIL = 2000;
 
-/** `ran`: whether the service runs before the switch. */
+/** `service` undefined: these directories are not those that the service uses, and it is not touched. */
 export async function switchDirectories(
-  service: Service,
+  service: Service | undefined,
   placed: readonly Placed[],
-  ran: boolean,
   saveUndo: (undo: UndoRecord) => Promise<void>,
   io: SourceIo,
 ): Promise<void> {
-  await saveUndo({ switch: JSON.stringify({ placed, ran } satisfies { placed: readonly Placed[]; ran: boolean }) });
-  await stopService(service, io);
+  const paths = placed.map(({ path }) => path);
+  const before = service === undefined ? 'elsewhere' : await stateOf(service, paths, io);
+  await saveUndo({ switch: JSON.stringify({ placed: [...placed], service: before } satisfies Switch) });
+  if (service !== undefined) {
+    await stopService(service, io);
+    await requireStopped(service, paths, io);
+  }
   for (const step of placed.flatMap(placementSteps)) {
     io.signal.throwIfAborted();
     await step();
   }
 }
 
+async function stateOf(service: Service, paths: readonly string[], io: SourceIo): Promise<'running' | 'stopped'> {
+  return (await service.running(paths, io.signal)) === undefined ? 'stopped' : 'running';
+}
+
+/** A command that ends well and stops nothing: the service would go on in the old directories, and answer every check from them. */
+async function requireStopped({ name, stop, running }: Service, paths: readonly string[], io: SourceIo): Promise<void> {
+  const why = await running(paths, io.signal);
+  if (why === undefined) return;
+  throw new AppError('FAILED', `stop ${name}${stop === undefined ? '' : ` by ${stop.join(' ')}`}: it still runs: ${why}`, {
+    hint: "Correct the command in the agent's configuration: it must return when the service has ended.",
+  });
+}
+
 /** The old state back in place and, when it ran before, running. Repeatable; goes on although the run was stopped. */
 export async function undoSwitch(service: Service, undo: UndoRecord, io: SourceIo): Promise<void> {
-  const { placed, ran } = decodeSwitch(undo);
+  const { placed, service: before } = decodeSwitch(undo);
   const steady = { ...io, signal: new AbortController().signal };
-  // It may be half started on the new state. One that cannot be stopped must not keep the old state from coming back.
-  await orWarn(io, `stop ${service.name}`, () => stopService(service, steady));
+  const paths = placed.map(({ path }) => path);
+  if (before !== 'elsewhere') {
+    // It may be half started on the new state.
+    await orWarn(io, `stop ${service.name}`, () => stopService(service, steady));
+    await requireNotOnNewState(service, placed, steady);
+  }
   for (const one of placed.toReversed()) await undoPlacement(one);
-  if (ran) await startService(service, steady);
+  if (before !== 'running') return;
+  await startService(service, steady);
+  if ((await stateOf(service, paths, steady)) === 'running') return;
+  throw new AppError('FAILED', `the old state is in place, but ${service.name} was started and does not run`, {
+    hint: 'Start it by hand, and see its log.',
+  });
+}
+
+/** What a process runs on is not moved away beneath it: what it writes would be lost. */
+async function requireNotOnNewState({ name, running }: Service, placed: readonly Placed[], io: SourceIo): Promise<void> {
+  const onNew: Placed[] = [];
+  for (const one of placed) if (await isInPlace(one)) onNew.push(one);
+  if (onNew.length === 0) return;
+  const why = await running(
+    onNew.map(({ path }) => path),
+    io.signal,
+  );
+  if (why === undefined) return;
+  const back = placed.flatMap(({ path, old }) => [`mv ${path} ${path}.failed`, ...(old === null ? [] : [`mv ${old} ${path}`])]);
+  throw new AppError(
+    'UNKNOWN_STATE',
+    `${name} runs on the restored state and cannot be stopped (${why}); end it by hand, then: ${back.join(' && ')}; and start it`,
+  );
+}
+
+async function isInPlace(placed: Placed): Promise<boolean> {
+  try {
+    await checkPlacement(placed);
+    return true;
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'FAILED') return false;
+    throw error;
+  }
 }
 
 function decodeSwitch(undo: UndoRecord): Switch {

@@ -3,20 +3,27 @@
 port() { echo $(($1 + HOLDFAST_LAB_PORT_OFFSET)); }
 
 # Runs VERB of each component at the same time; says which failed and where its log is.
-side_by_side() {
-  local verb=$1 component failed=() pids=()
-  shift
+side_by_side() { # side_by_side VERB ARGUMENT COMPONENT...
+  local verb=$1 argument=$2 component failed=() pids=()
+  shift 2
+  # Each in a process group of its own, so that an interrupted lab leaves no half of it at work.
+  set -m
   for component in "$@"; do
-    ("${component}_$verb") &
+    (set +m && "${component}_$verb" "$argument") &
     pids+=($!)
   done
+  set +m
+  # shellcheck disable=SC2064
+  trap "kill -TERM ${pids[*]/#/-} 2>/dev/null; exit 130" INT TERM
   for component in "$@"; do
     wait "${pids[0]}" || failed+=("$component")
     pids=("${pids[@]:1}")
   done
+  trap - INT TERM
   for component in "${failed[@]}"; do
     echo "error: $component: $verb failed; its log: $HOLDFAST_LAB/log/$component.log" >&2
-    tail -n 5 "$HOLDFAST_LAB/log/$component.log" >&2 2>/dev/null || true
+    # Without the frames of a stack, which hide the reason.
+    grep -v '^[[:space:]]' "$HOLDFAST_LAB/log/$component.log" 2>/dev/null | tail -n 5 >&2 || true
   done
   [ ${#failed[@]} -eq 0 ]
 }

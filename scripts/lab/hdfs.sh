@@ -20,16 +20,27 @@ export HADOOP_USER_NAME=root
 hadoop_lib() { echo "$HADOOP_CACHE/lib-$(sha256sum "$repository/scripts/lab/hadoop-pom.xml" | cut -c1-12)"; }
 
 hadoop_fetch() {
-  local lib partial
+  local lib
   lib=$(hadoop_lib)
   [ ! -d "$lib" ] || return 0
-  partial=$lib.partial.$$
-  echo "fetching Hadoop's jars from Maven Central into $lib"
-  rm -rf "$partial"
-  mvn -q -B -f "$repository/scripts/lab/hadoop-pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
-    -DoutputDirectory="$partial" -DincludeScope=runtime >>"$HOLDFAST_LAB/log/hdfs.log" 2>&1
-  # Two labs may have fetched at once: the first rename wins.
-  mv -T "$partial" "$lib" 2>/dev/null || rm -rf "$partial"
+  mkdir -p "$HADOOP_CACHE"
+  # One at a time: Maven's own cache does not bear two. Whoever waited finds it done.
+  (
+    flock 9
+    [ ! -d "$lib" ] || exit 0
+    echo "fetching Hadoop's jars from Maven Central into $lib"
+    rm -rf "$HADOOP_CACHE"/lib-*.partial*
+    maven_copy "$lib.partial" || maven_copy "$lib.partial"
+    mv -T "$lib.partial" "$lib"
+  ) 9>"$HADOOP_CACHE/lock"
+}
+
+# What an earlier try has fetched is kept by Maven. -C: a file that was cut off fails by its checksum instead of being used; -U: what
+# failed an hour ago is tried again; a server that says nothing for a minute is given up.
+maven_copy() { # maven_copy DIRECTORY
+  mvn -q -B -C -U -Dmaven.wagon.rto=60000 -f "$repository/scripts/lab/hadoop-pom.xml" \
+    org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+    -DoutputDirectory="$1" -DincludeScope=runtime >>"$HOLDFAST_LAB/log/hdfs.log" 2>&1 9>&-
 }
 
 hadoop() { # hadoop MEMORY CLASS [arguments]
@@ -59,10 +70,11 @@ hdfs_up() {
   make_command namenode-start namenode_start
   make_command namenode-stop namenode_stop
   write_hdfs_conf
-  if [ ! -d "$HDFS_DIR/name/current" ]; then
+  # An image with its MD5 is the last that a format writes.
+  if ! compgen -G "$HDFS_DIR/name/current/fsimage_*.md5" >/dev/null; then
     # Blocks of a file system that is gone: the DataNode would not serve another with them.
     stop_process datanode
-    rm -rf "$HDFS_DIR/blocks"
+    rm -rf "$HDFS_DIR/blocks" "$HDFS_DIR/name"
     hadoop 256m org.apache.hadoop.hdfs.server.namenode.NameNode -format -nonInteractive >>"$HOLDFAST_LAB/log/hdfs.log" 2>&1
   fi
   # Side by side: the DataNode waits for its NameNode by itself.
@@ -94,8 +106,11 @@ start_daemon() { # start_daemon NAME MEMORY CLASS
 
 namenode_start() {
   start_daemon namenode 512m org.apache.hadoop.hdfs.server.namenode.NameNode
-  wait_until 60 namenode_serves || { runs namenode || echo 'the NameNode has ended' >>"$HOLDFAST_LAB/log/hdfs.log"; return 1; }
+  wait_until 60 namenode_is_settled
+  runs namenode && namenode_serves || { echo 'the NameNode does not serve, or has ended' >>"$HOLDFAST_LAB/log/hdfs.log"; return 1; }
 }
+
+namenode_is_settled() { namenode_serves || ! runs namenode; }
 
 # Out of safe mode, with its DataNode, and alive.
 namenode_serves() {
@@ -106,8 +121,9 @@ namenode_serves() {
 namenode_stop() { stop_process namenode; }
 
 hdfs_down() {
-  stop_process namenode
+  stop_process namenode &
   stop_process datanode
+  wait $!
 }
 
 hdfs_status() {
@@ -117,8 +133,8 @@ hdfs_status() {
 
 # The last files come after the last checkpoint: an fsimage alone would lose them.
 hdfs_seed() { # hdfs_seed LARGE
-  if hdfs_tool dfs -test -e /seeded 2>/dev/null; then return 0; fi
-  local tree=$HDFS_DIR/tree directories=10 files=20
+  if webhdfs GET /seeded GETFILESTATUS 2>/dev/null; then return 0; fi
+  local tree=$HDFS_DIR/tree/data directories=10 files=20
   rm -rf "$tree" && mkdir -p "$tree"
   if [ "$1" = yes ]; then directories=400 files=500; fi
   for directory in $(seq "$directories"); do
@@ -129,15 +145,21 @@ hdfs_seed() { # hdfs_seed LARGE
     fi
   done
   {
-    hdfs_tool dfs -put -t 8 "$tree" /data
+    # Over what a seed that was cut off has left.
+    hdfs_tool dfs -put -f -t 8 "$tree" /
     rm -rf "$tree"
     hdfs_tool dfsadmin -safemode enter
     hdfs_tool dfsadmin -saveNamespace
     hdfs_tool dfsadmin -safemode leave
-    echo 'after the checkpoint' | hdfs_tool dfs -put - /after-the-checkpoint
-    hdfs_tool dfs -chmod -R 750 /data/d1
-    hdfs_tool dfs -touchz /seeded
+    echo 'after the checkpoint' | hdfs_tool dfs -put -f - /after-the-checkpoint
+    webhdfs PUT /data/d1 SETPERMISSION permission=750
+    webhdfs PUT /seeded MKDIRS
   } >>"$HOLDFAST_LAB/log/hdfs.log" 2>&1
+}
+
+# What needs no Java machine of its own.
+webhdfs() { # webhdfs METHOD PATH OPERATION [PARAMETER]
+  curl -sSf -o /dev/null -X "$1" "http://127.0.0.1:$NN_HTTP_PORT/webhdfs/v1$2?user.name=root&op=$3&${4-}"
 }
 
 hdfs_snapshot() { # hdfs_snapshot DIR

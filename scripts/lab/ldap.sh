@@ -2,6 +2,7 @@
 
 LDAP_PORT=$(port 20389)
 LDAP_URL=ldap://127.0.0.1:$LDAP_PORT
+LDAPS_URL=ldaps://127.0.0.1:$(port 20636)
 LDAP_DIR=$HOLDFAST_LAB/ldap
 LDAP_SUFFIX=dc=holdfast,dc=test
 
@@ -14,7 +15,8 @@ ldap_up() {
 }
 
 ldap_init() {
-  mkdir -p "$LDAP_DIR"/{slapd.d,data,tls}
+  rm -rf "$LDAP_DIR/slapd.new"
+  mkdir -p "$LDAP_DIR"/{slapd.new,data,tls}
   chmod 700 "$LDAP_DIR/data" "$LDAP_DIR/tls"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=127.0.0.1 \
     -keyout "$LDAP_DIR/tls/ldap.key" -out "$LDAP_DIR/tls/ldap.crt"
@@ -22,12 +24,14 @@ ldap_init() {
   local password
   password=$(slappasswd -T <(printf %s "$(cat "$HOLDFAST_LAB/secrets/ldap")"))
   sed -e "s#@DIR@#$LDAP_DIR#g; s#@SUFFIX@#$LDAP_SUFFIX#g; s#@RUN@#$HOLDFAST_LAB/run#g; s#@PASSWORD@#$password#g" \
-    "$repository/scripts/lab/slapd.ldif" | slapadd -n 0 -F "$LDAP_DIR/slapd.d"
+    "$repository/scripts/lab/slapd.ldif" | slapadd -n 0 -F "$LDAP_DIR/slapd.new"
+  # Last: where it is, all of it is.
+  mv -T "$LDAP_DIR/slapd.new" "$LDAP_DIR/slapd.d"
 }
 
 ldap_start() {
   runs ldap && return 0
-  /usr/sbin/slapd -h "$LDAP_URL" -F "$LDAP_DIR/slapd.d" >>"$HOLDFAST_LAB/log/ldap.log" 2>&1
+  /usr/sbin/slapd -h "$LDAP_URL $LDAPS_URL" -F "$LDAP_DIR/slapd.d" >>"$HOLDFAST_LAB/log/ldap.log" 2>&1
   wait_until 15 ldap_answers || return 1
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -88,7 +88,109 @@ describe('LdapServer', () => {
     await rm(directory, { recursive: true });
     await other[Symbol.asyncDispose]();
   });
+
+  test('is restored with several databases, one glued below another, and whose they are', async () => {
+    const root = await mkdtemp(join(lab.directory, 'several-'));
+    const config = join(root, 'slapd.d');
+    await loadSeveral(root, config);
+    await execa('chown', ['-R', '54321:openldap', join(root, 'second')]);
+    await chmod(join(root, 'second'), 0o750);
+    await using several = await createDriver(
+      createLdapServerSource(settings({ configDirectory: config, tlsDirectory: undefined })),
+    );
+    const directory = join(root, 'restored');
+    await several.restore(await several.backUp(), { changes: { directory } });
+    for (const [number, entries] of [
+      [1, 2],
+      [2, 1],
+      [3, 1],
+    ] as const) {
+      const restored = await dump(join(directory, 'slapd.d'), number);
+      expect(restored).toBe(await dump(config, number));
+      expect(restored.match(/^dn: /gm)).toHaveLength(entries);
+    }
+    expect((await execa('stat', ['-c', '%u:%G %a', join(directory, 'database-3')])).stdout).toBe('54321:openldap 750');
+  });
+
+  test('in another directory, cut off by a death, is undone without touching what runs', async () => {
+    const directory = join(lab.directory, 'cut-off');
+    const { undo } = await driver.restore(kept, { changes: { directory }, dieAfterSwitch: true });
+    const pid = await readFile(join(lab.directory, 'run/ldap.pid'), 'utf8');
+    for (let n = 0; n < 2; n++) await driver.undo(undo ?? {});
+    expect(await answers()).toBe(true);
+    expect(await readFile(join(lab.directory, 'run/ldap.pid'), 'utf8')).toBe(pid);
+    await expect(readdir(directory)).rejects.toThrow('ENOENT');
+  });
+
+  test('is known to run by an address of TLS too, whoever signed its certificate', async () => {
+    const url = `ldaps://127.0.0.1:${20636 + lab.offset}`;
+    await using secure = await createDriver(createLdapServerSource(settings({ url })));
+    expect((await secure.plan(kept)).mustBeStopped.join()).toContain(`answers at ${url}`);
+  });
+
+  test('is not restored where its keys have no place, or where a directory cannot be renamed', async () => {
+    await using keyless = await createDriver(createLdapServerSource(settings({ tlsDirectory: undefined })));
+    expect((await keyless.plan(kept)).refusals.join()).toContain('tlsDirectory');
+    await using nested = await createDriver(createLdapServerSource(settings({ tlsDirectory: join(lab.directory, 'ldap') })));
+    expect((await nested.plan(kept)).refusals.join()).toContain('lies in');
+    await using mounted = await createDriver(createLdapServerSource(settings({ tlsDirectory: '/proc' })));
+    expect((await mounted.plan(kept)).refusals.join()).toContain('mount point');
+    const tlsDirectory = join(lab.directory, 'tls-link');
+    await symlink(join(lab.directory, 'ldap/tls'), tlsDirectory);
+    await using linked = await createDriver(createLdapServerSource(settings({ tlsDirectory })));
+    expect((await linked.plan(kept)).refusals.join()).toContain('is a link');
+  });
 });
+
+/** Three databases: ou=below of its own, glued to that above it, and another. */
+async function loadSeveral(root: string, config: string): Promise<void> {
+  const database = (name: string, suffix: string, more = '') =>
+    `dn: olcDatabase=mdb,cn=config
+objectClass: olcDatabaseConfig
+objectClass: olcMdbConfig
+olcDatabase: mdb
+olcSuffix: ${suffix}
+olcDbDirectory: ${join(root, name)}
+${more}
+`;
+  const head = `dn: cn=config
+objectClass: olcGlobal
+cn: config
+
+dn: cn=module,cn=config
+objectClass: olcModuleList
+cn: module
+olcModulePath: /usr/lib/ldap
+olcModuleLoad: back_mdb
+olcModuleLoad: back_monitor
+
+dn: cn=schema,cn=config
+objectClass: olcSchemaConfig
+cn: schema
+
+include: file:///etc/ldap/schema/core.ldif
+
+dn: olcDatabase=monitor,cn=config
+objectClass: olcDatabaseConfig
+olcDatabase: {4}monitor
+
+`;
+  const databases = [
+    database('below', 'ou=below,o=one', 'olcSubordinate: TRUE\n'),
+    database('first', 'o=one'),
+    database('second', 'o=two'),
+  ];
+  for (const name of ['slapd.d', 'below', 'first', 'second']) await mkdir(join(root, name));
+  const add = (number: number, input: string) => execa('slapadd', ['-g', '-F', config, '-n', String(number)], { input });
+  const [schema = '', monitor = ''] = head.split(/(?=dn: olcDatabase=monitor)/);
+  await add(0, schema + databases.join('') + monitor);
+  await add(
+    1,
+    'dn: ou=below,o=one\nobjectClass: organizationalUnit\nou: below\n\ndn: cn=x,ou=below,o=one\nobjectClass: device\ncn: x\n',
+  );
+  await add(2, 'dn: o=one\nobjectClass: organization\no: one\n');
+  await add(3, 'dn: o=two\nobjectClass: organization\no: two\n');
+}
 
 describe('the old state of LdapServer', () => {
   const spoil = (file: string, change: (text: string) => string) => async (unpacked: string) => {
@@ -122,6 +224,52 @@ describe('the old state of LdapServer', () => {
     expect(await answers()).toBe(true);
     expect(await leftovers()).toEqual([]);
     await stubborn[Symbol.asyncDispose]();
+  });
+
+  test.each([
+    ['the configuration', 0, 'olcPidFile:', 'load cn=config'],
+    ['a database', 1, 'mail: user9@', 'load dc=holdfast,dc=test'],
+  ])('is not touched when %s was not loaded whole', async (_what, number, lost, words) => {
+    // A real slapadd cannot be made to lose a line: from this one it is hidden.
+    const lossy = `for from; do :; done
+case "$*" in *"-n ${number} "*) ;; *) exec /usr/sbin/slapadd "$@" ;; esac
+mv "$from" "$from.whole"; sed '/^${lost}/d' "$from.whole" >"$from"
+/usr/sbin/slapadd "$@"; status=$?
+mv "$from.whole" "$from"; exit $status`;
+    const toolsDirectory = await fakeTools('exec /usr/sbin/slapcat "$@"', lossy);
+    await using losing = await createDriver(createLdapServerSource(settings({ toolsDirectory })));
+    await expect(losing.restore(kept)).rejects.toThrow(words);
+    expect(await leftovers()).toEqual([]);
+  });
+
+  test('comes back when the command that stops slapd does nothing', async () => {
+    await using idle = await createDriver(createLdapServerSource(settings({ stop: ['/bin/true'] })));
+    await expect(idle.restore(kept)).rejects.toThrow('it still runs');
+    expect(await snapshot()).toBe(before);
+    expect(await leftovers()).toEqual([]);
+  });
+
+  test('comes back, and runs again, when the address is wrong', async () => {
+    await using lost = await createDriver(createLdapServerSource(settings({ url: 'ldap://127.0.0.1:1' })));
+    expect((await lost.plan(kept)).mustBeStopped.join()).toContain('lock.mdb');
+    await expect(lost.restore(kept)).rejects.toThrow('does not answer');
+    expect(await snapshot()).toBe(before);
+    expect(await answers()).toBe(true);
+    expect(await leftovers()).toEqual([]);
+  });
+
+  test('is not put back beneath a slapd that runs on the new one and cannot be stopped', async () => {
+    const { undo } = await driver.restore(kept, { dieAfterSwitch: true });
+    await execa(lab.bin('ldap-start'));
+    await using stubborn = await createDriver(createLdapServerSource(settings({ stop: ['/bin/false'] })));
+    await expect(stubborn.undo(undo ?? {})).rejects.toMatchObject({
+      code: 'UNKNOWN_STATE',
+      message: expect.stringContaining('.holdfast-old-') as string,
+    });
+    expect(await leftovers()).toHaveLength(3);
+    await driver.undo(undo ?? {});
+    expect(await snapshot()).toBe(before);
+    expect(await leftovers()).toEqual([]);
   });
 
   test('comes back, and runs, when the restored slapd does not start', async () => {
@@ -159,13 +307,13 @@ describe('a backup of LdapServer', () => {
 
   test('fails when slapcat dies in mid-dump', async () => {
     // A real slapcat cannot be made to die at a chosen point: this one writes half an entry and is killed.
-    const tools = await fakeTools('printf "dn: cn=config\\nobjectCl" > "$6"; kill -9 $$');
+    const tools = await fakeTools('printf "dn: cn=config\\nobjectCl" > "$to"; kill -9 $$');
     await using broken = await createDriver(createLdapServerSource(settings({ toolsDirectory: tools })));
     await expect(broken.backUp()).rejects.toThrow('was killed by SIGKILL');
   });
 
   test('fails when slapcat ends well with half an entry', async () => {
-    const tools = await fakeTools('printf "dn: cn=config\\nobjectCl" > "$6"');
+    const tools = await fakeTools('printf "dn: cn=config\\nobjectCl" > "$to"');
     await using broken = await createDriver(createLdapServerSource(settings({ toolsDirectory: tools })));
     await expect(broken.backUp()).rejects.toThrow('did not write it to its end');
   });
@@ -181,15 +329,52 @@ describe('a backup of LdapServer', () => {
     await expect(broken.backUp()).rejects.toThrow('there is no directory /nowhere/slapd.d');
   });
 
-  async function fakeTools(slapcat: string): Promise<string> {
-    const tools = join(lab.directory, 'fake-tools');
-    await rm(tools, { recursive: true, force: true });
-    await mkdir(tools);
-    await writeFile(join(tools, 'slapd'), '#!/bin/sh\nexec /usr/sbin/slapd "$@"\n', { mode: 0o755 });
-    await writeFile(join(tools, 'slapcat'), `#!/bin/sh\n${slapcat}\n`, { mode: 0o755 });
-    return tools;
-  }
+  test('is estimated by what is allocated, not by the size that a database may grow to', async () => {
+    expect((await stat(join(lab.directory, 'ldap/data/data.mdb'))).size).toBeGreaterThan(2 ** 30);
+    const io = {
+      workDirectory: await workDirectory(),
+      signal: AbortSignal.any([]),
+      log: () => undefined,
+      progress: () => undefined,
+    };
+    await using prepared = await createLdapServerSource(settings()).prepareBackup({ databases: [] }, io);
+    expect(await prepared.estimate()).toBeLessThan(2n ** 26n);
+  });
+
+  test('is dumped again when the configuration changes meanwhile', async () => {
+    const change = join(lab.directory, 'change.ldif');
+    await writeFile(change, 'dn: cn=config\nchangetype: modify\nreplace: olcIdleTimeout\nolcIdleTimeout: 77\n');
+    const modify = `ldapmodify -x -H ${settings().url} -D cn=config -y ${await passwordFile()} -f ${change}`;
+    const tools = await fakeTools(`/usr/sbin/slapcat "$@"
+case "$*" in *"-n 1 "*) [ -e ${change}.done ] || { touch ${change}.done; ${modify}; } ;; esac`);
+    await using changing = await createDriver(createLdapServerSource(settings({ toolsDirectory: tools })));
+    const changed = await changing.backUp();
+    expect(changing.log.join('\n')).toContain('dumping again');
+    const directory = join(lab.directory, 'changed');
+    await changing.restore(changed, { changes: { directory } });
+    expect(await dump(join(directory, 'slapd.d'), 0)).toContain('olcIdleTimeout: 77');
+  });
 });
+
+/** A directory of tools: the real ones, and this slapcat; $to is the file that it is to write. */
+async function fakeTools(slapcat: string, slapadd = 'exec /usr/sbin/slapadd "$@"'): Promise<string> {
+  const tools = join(lab.directory, 'fake-tools');
+  await rm(tools, { recursive: true, force: true });
+  await mkdir(tools);
+  const script = async (name: string, body: string) => writeFile(join(tools, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+  await script('slapd', 'exec /usr/sbin/slapd "$@"');
+  await script('slapcat', `for to; do :; done\n${slapcat}`);
+  await script('slapadd', slapadd);
+  return tools;
+}
+
+async function workDirectory(): Promise<string> {
+  return mkdtemp(join(lab.directory, 'work-'));
+}
+
+async function dump(config: string, number: number): Promise<string> {
+  return (await execa('slapcat', ['-g', '-F', config, '-n', String(number)])).stdout;
+}
 
 async function passwordFile(): Promise<string> {
   const path = join(lab.directory, 'password-without-newline');

@@ -1,8 +1,15 @@
-import { copyFile, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { mkdir, readFile, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createNameNodeSource, nameNodeSettingsSchema } from '../../agent/sources/name-node.ts';
+import { copyPoint } from '../../agent/sources/name-node/backup.ts';
+import { decodeFacts } from '../../agent/sources/name-node/facts.ts';
+import { waitUntilServing } from '../../agent/sources/name-node/running.ts';
 import { createDriver } from './driver.ts';
 import type { Kept } from './driver.ts';
 import { startLab } from './lab.ts';
@@ -35,7 +42,14 @@ async function snapshot(): Promise<string> {
 
 const hdfs = (...args: readonly string[]) => execa(lab.bin('hdfs'), args);
 const current = (unpacked: string, file = '') => join(unpacked, 'namenode/current', file);
-const leftovers = async () => (await readdir(join(nameDirectory, '..'))).filter((name) => name.includes('.holdfast-'));
+const leftovers = async () => (await readdir(join(lab.directory, 'hdfs'))).filter((name) => name.includes('.holdfast-'));
+const processId = async () => readFile(join(lab.directory, 'run/namenode.pid'), 'utf8');
+
+/** As in a crash: what it leaves is a stale in_use.lock and an unfinished edit segment. */
+async function kill(): Promise<void> {
+  process.kill(Number(await processId()), 'SIGKILL');
+  await execa(lab.bin('namenode-stop'));
+}
 
 async function firstOf(directory: string, pattern: RegExp): Promise<string> {
   const found = (await readdir(directory)).filter((name) => pattern.test(name)).toSorted()[0];
@@ -43,6 +57,13 @@ async function firstOf(directory: string, pattern: RegExp): Promise<string> {
   return join(directory, found);
 }
 
+/** What tells one name directory from another, and that nothing came or went in it. */
+async function identity(): Promise<string> {
+  const { ino } = await stat(nameDirectory);
+  return `${ino} ${(await readdir(join(nameDirectory, 'current'))).toSorted().join(' ')}`;
+}
+
+/** Every start of a NameNode costs seconds: what needs none comes first, and a directory is compared before it is started. */
 beforeAll(async () => {
   lab = await startLab(5000, 'hdfs');
   nameDirectory = join(lab.directory, 'hdfs/name');
@@ -55,21 +76,119 @@ afterAll(async () => {
   await lab[Symbol.asyncDispose]();
 });
 
-describe('the NameNode', () => {
-  test('is not restored while it runs', async () => {
+describe('a backup of the NameNode', () => {
+  test.each([
+    ['its tool is missing', { hdfs: '/nowhere/hdfs' }, 'TOOL', /\/nowhere\/hdfs is not installed/],
+    ['its directory is none', { nameDirectory: '/nowhere' }, 'NOT_FOUND', /no name directory/],
+    ['the NameNode does not answer', { rpcAddress: '127.0.0.1:1' }, 'TOOL', /roll the edits/],
+    ['its state cannot be asked for', { httpAddress: '127.0.0.1:1' }, 'UNAVAILABLE', /where it keeps its metadata/],
+  ])('fails when %s', async (_what, changes, code, words) => {
+    await using broken = await createDriver(createNameNodeSource(settings(changes)));
+    await expect(broken.backUp()).rejects.toMatchObject({ code, message: expect.stringMatching(words) as string });
+  });
+
+  test('fails when the NameNode does not use the directory, however whole it looks', async () => {
+    const copy = join(lab.directory, 'copied-name');
+    await execa('cp', ['-a', nameDirectory, copy]);
+    await using other = await createDriver(createNameNodeSource(settings({ nameDirectory: copy })));
+    await expect(other.backUp()).rejects.toMatchObject({ code: 'REFUSED', message: expect.stringContaining(copy) as string });
+  });
+
+  test('fails when a transaction is missing between image and end', async () => {
+    const segments = (await readdir(join(nameDirectory, 'current'))).filter((name) => /^edits_\d+-\d+$/.test(name)).toSorted();
+    const newest = join(nameDirectory, 'current', segments.at(-1) ?? '');
+    await rename(newest, `${newest}.kept`);
+    await expect(driver.backUp()).rejects.toMatchObject({
+      code: 'DAMAGED',
+      message: expect.stringContaining('are missing') as string,
+    });
+    await rename(`${newest}.kept`, newest);
+  });
+
+  test('is taken without safe mode, while HDFS serves', async () => {
+    const backup = driver.backUp();
+    await hdfs('dfs', '-touchz', '/written-meanwhile');
+    await backup;
+  });
+
+  test('begins with the newer image when a checkpoint removes files between listing and copying', async () => {
+    // A checkpoint cannot be made to come just then; to the copy it is files that are gone, and a newer image.
+    const from = join(lab.directory, 'checkpoint');
+    const image = (txid: number) => [`fsimage_${txid}`, `fsimage_${txid}.md5`].map((name) => join(from, name));
+    await mkdir(from);
+    for (const path of [...image(4), join(from, 'edits_5-9')]) await writeFile(path, '');
+    const to = join(lab.directory, 'checkpoint-copied');
+    const io = {
+      workDirectory: lab.directory,
+      signal: new AbortController().signal,
+      progress: () => undefined,
+      log: () => [...image(9), join(from, 'VERSION')].forEach((path) => writeFileSync(path, '')),
+    };
+    expect(await copyPoint(from, to, 9n, io)).toMatchObject({ image: 'fsimage_9', segments: [], lastTxid: 9n });
+    expect((await readdir(to)).toSorted()).toEqual(['VERSION', 'fsimage_9', 'fsimage_9.md5']);
+  });
+});
+
+describe('the old name directory', () => {
+  const image = (unpacked: string) => firstOf(current(unpacked), /^fsimage_\d+$/);
+  const segment = (unpacked: string) => firstOf(current(unpacked), /^edits_\d+-\d+$/);
+
+  test.each([
+    ['the fsimage is truncated', 'DAMAGED', async (dir: string) => truncate(await image(dir), 1000)],
+    ['a byte of the fsimage is altered', 'DAMAGED', async (dir: string) => alter(await image(dir))],
+    ['an edit segment is missing', 'DAMAGED', async (dir: string) => rm(await segment(dir))],
+    ['an edit segment is damaged', 'TOOL', async (dir: string) => alter(await segment(dir))],
+    ['an edit segment ends between two transactions', 'DAMAGED', async (dir: string) => dropLastTransaction(await segment(dir))],
+    ['there is no image', 'DAMAGED', async (dir: string) => rm(await image(dir))],
+    ['VERSION is that of another cluster', 'DAMAGED', async (dir: string) => nameCluster(current(dir, 'VERSION'), 'CID-other')],
+  ])('is not touched when %s', async (_what, code, spoil) => {
+    const was = await identity();
+    await expect(driver.restore(kept, { spoil })).rejects.toMatchObject({ code });
+    expect(await leftovers()).toEqual([]);
+    expect(await identity()).toBe(was);
+  });
+
+  test('is not replaced while a NameNode runs on it', async () => {
+    const was = await identity();
     const plan = await driver.plan(kept);
     expect(plan.mustBeStopped.join()).toContain('NameNode');
     expect(plan.refusals.join()).toContain('in_use.lock');
     await expect(driver.restore(kept)).rejects.toMatchObject({ code: 'REFUSED' });
     expect(await leftovers()).toEqual([]);
-    expect(await snapshot()).toBe(before);
+    expect(await identity()).toBe(was);
   });
 
-  test('serves while it is backed up, without safe mode', async () => {
-    const backup = driver.backUp();
-    await hdfs('dfs', '-touchz', '/written-meanwhile');
-    await backup;
-    await hdfs('dfs', '-rm', '-skipTrash', '/written-meanwhile');
+  test('is not replaced when it is of another cluster', async () => {
+    const version = join(nameDirectory, 'current/VERSION');
+    const own = await readFile(version, 'utf8');
+    await nameCluster(version, 'CID-somebody-else');
+    expect((await driver.plan(kept)).refusals.join()).toContain('CID-somebody-else');
+    await writeFile(version, own);
+  });
+
+  test('is not replaced where the NameNode would start from newer edits that are kept beside', async () => {
+    const second = join(lab.directory, 'hdfs/second');
+    await mkdir(join(second, 'current'), { recursive: true });
+    const planOf = async (facts: Record<string, string>) =>
+      (await driver.plan({ ...kept, facts: { ...kept.facts, ...facts } })).refusals;
+    expect((await planOf({ directories: JSON.stringify([nameDirectory, second]) })).join()).toContain(`in ${second} too`);
+    await rm(second, { recursive: true });
+    expect((await planOf({ directories: JSON.stringify([nameDirectory, second]) })).join()).not.toContain(second);
+    expect((await planOf({ journals: '["QJM to [10.0.0.1:8485]"]' })).join()).toContain('QJM to');
+  });
+});
+
+describe('the NameNode', () => {
+  test('is restored into another directory without touching what runs, even when it is undone', async () => {
+    const pid = await processId();
+    const directory = join(lab.directory, 'another-name-directory');
+    const { checks, undo } = await driver.restore(kept, { changes: { directory } });
+    expect(checks.join()).toContain('readable offline');
+    expect(await readFile(join(directory, 'current/seen_txid'), 'utf8')).toBe(`${kept.facts['lastTxid']}\n`);
+    await driver.undo(undo ?? {});
+    await expect(readdir(directory)).rejects.toThrow('ENOENT');
+    expect(await processId()).toBe(pid);
+    await hdfs('dfs', '-test', '-e', '/written-meanwhile');
   });
 
   test('comes back after its directory was destroyed, with what was written after the last checkpoint', async () => {
@@ -82,106 +201,96 @@ describe('the NameNode', () => {
     expect(await leftovers()).toEqual([]);
   });
 
-  test('goes back to the backup when files were changed since, and the replaced directory is gone after commit', async () => {
-    await hdfs('dfs', '-mkdir', '/made-later');
-    await execa(lab.bin('namenode-stop'));
-    await driver.restore(kept);
-    expect(await snapshot()).toBe(before);
-    expect(await leftovers()).toEqual([]);
-  });
-
-  test('is restored into another directory without touching what runs', async () => {
-    const directory = join(lab.directory, 'another-name-directory');
-    const { checks } = await driver.restore(kept, { changes: { directory } });
-    expect(checks.join()).toContain('readable offline');
-    expect(await readFile(join(directory, 'current/seen_txid'), 'utf8')).toBe(`${kept.facts['lastTxid']}\n`);
-    expect(await snapshot()).toBe(before);
-    await rm(directory, { recursive: true });
-  });
-
-  test('without configured commands is checked offline, and left for a person to start', async () => {
-    await execa(lab.bin('namenode-stop'));
-    await using manual = await createDriver(createNameNodeSource(settings({ start: undefined, stop: undefined })));
-    const { checks } = await manual.restore(kept);
-    expect(checks.join()).toContain('readable offline');
-    await execa(lab.bin('namenode-start'));
-    expect(await snapshot()).toBe(before);
-  });
-});
-
-describe('the old name directory', () => {
-  test.each([
-    ['the fsimage is truncated', async (dir: string) => truncate(await firstOf(current(dir), /^fsimage_\d+$/), 1000)],
-    ['a byte of the fsimage is altered', async (dir: string) => alter(await firstOf(current(dir), /^fsimage_\d+$/))],
-    ['an edit segment is missing', async (dir: string) => rm(await firstOf(current(dir), /^edits_\d+-\d+$/))],
-    ['an edit segment is damaged', async (dir: string) => alter(await firstOf(current(dir), /^edits_\d+-\d+$/))],
-    ['there is no image', async (dir: string) => rm(await firstOf(current(dir), /^fsimage_\d+$/))],
-  ])('is not touched when %s', async (_what, spoil) => {
-    await execa(lab.bin('namenode-stop'));
-    await expect(driver.restore(kept, { spoil })).rejects.toMatchObject({ name: 'AppError' });
-    expect(await leftovers()).toEqual([]);
-    await execa(lab.bin('namenode-start'));
-    expect(await snapshot()).toBe(before);
-  });
-
-  test('comes back when the restored NameNode does not start', async () => {
-    await execa(lab.bin('namenode-stop'));
+  test('is rolled back when the restored one does not start', async () => {
+    await kill();
+    const was = await identity();
     await using failing = await createDriver(createNameNodeSource(settings({ start: ['/bin/false'] })));
     await expect(failing.restore(kept)).rejects.toThrow('start the NameNode');
     expect(await leftovers()).toEqual([]);
-    await execa(lab.bin('namenode-start'));
-    expect(await snapshot()).toBe(before);
+    expect(await identity()).toBe(was);
   });
 
-  test('comes back by the journal when the agent dies between switch and commit, however often it is told', async () => {
-    await execa(lab.bin('namenode-stop'));
+  test('is rolled back by the journal when the agent dies between switch and commit, however often it is told', async () => {
+    const was = await identity();
     const { undo } = await driver.restore(kept, { dieAfterSwitch: true });
+    expect(await identity()).not.toBe(was);
     for (let n = 0; n < 2; n++) await driver.undo(undo ?? {});
     expect(await leftovers()).toEqual([]);
-    await execa(lab.bin('namenode-start'));
+    expect(await identity()).toBe(was);
+  });
+
+  test('is rolled back when it starts on a directory that was not restored, and comes back when that is restored too', async () => {
+    const second = join(lab.directory, 'hdfs/second');
+    await execa('cp', ['-a', nameDirectory, second]);
+    await execa('sed', [
+      '-i',
+      `s#>${nameDirectory}<#>${nameDirectory},${second}<#`,
+      join(lab.directory, 'hdfs/conf/hdfs-site.xml'),
+    ]);
+    const was = await identity();
+    await expect(driver.restore(kept)).rejects.toThrow(`and what was restored is ${nameDirectory}`);
+    expect(await leftovers()).toEqual([]);
+    expect(await identity()).toBe(was);
+
+    await using both = await createDriver(createNameNodeSource(settings({ otherNameDirectories: [second] })));
+    await both.restore(kept);
+    expect(await snapshot()).toBe(before);
+    expect(await leftovers()).toEqual([]);
+  });
+
+  test('goes back to the backup without configured commands, checked offline and started by a person', async () => {
+    await hdfs('dfs', '-mkdir', '/made-later');
+    await kill();
+    await lab.run('down', 'hdfs');
+    await rm(join(lab.directory, 'hdfs/second'), { recursive: true });
+    await using manual = await createDriver(createNameNodeSource(settings({ start: undefined, stop: undefined })));
+    const { checks } = await manual.restore(kept);
+    expect(checks.join()).toContain('readable offline');
+    await lab.run('up', 'hdfs');
     expect(await snapshot()).toBe(before);
   });
-
-  test('of another cluster is not overwritten', async () => {
-    await execa(lab.bin('namenode-stop'));
-    const version = join(nameDirectory, 'current/VERSION');
-    await copyFile(version, `${version}.kept`);
-    await writeFile(version, (await readFile(version, 'utf8')).replace(/^clusterID=.*$/m, 'clusterID=CID-somebody-else'));
-    expect((await driver.plan(kept)).refusals.join()).toContain('CID-somebody-else');
-    await copyFile(`${version}.kept`, version);
-    await rm(`${version}.kept`);
-    await execa(lab.bin('namenode-start'));
-  });
 });
 
-describe('a backup of the NameNode', () => {
-  test.each([
-    ['its tool is missing', { hdfs: '/nowhere/hdfs' }, 'TOOL', /\/nowhere\/hdfs is not installed/],
-    ['its directory is none', { nameDirectory: '/nowhere' }, 'NOT_FOUND', /no name directory/],
-    ['the NameNode does not answer', { rpcAddress: '127.0.0.1:1' }, 'TOOL', /roll the edits/],
-  ])('fails when %s', async (_what, changes, code, words) => {
-    await using broken = await createDriver(createNameNodeSource(settings(changes)));
-    await expect(broken.backUp()).rejects.toMatchObject({ code, message: expect.stringMatching(words) as string });
-  });
-
-  test('fails when a transaction is missing between image and end', async () => {
-    const segment = await firstOf(join(nameDirectory, 'current'), /^edits_\d+-\d+$/);
-    const segments = (await readdir(join(nameDirectory, 'current'))).filter((name) => /^edits_\d+-\d+$/.test(name)).toSorted();
-    const newest = join(nameDirectory, 'current', segments.at(-1) ?? segment);
-    await copyFile(newest, `${newest}.kept`);
-    await rm(newest);
-    await expect(driver.backUp()).rejects.toMatchObject({
-      code: 'DAMAGED',
-      message: expect.stringContaining('are missing') as string,
+describe('a NameNode without DataNodes', () => {
+  test('counts as restored when it has loaded everything and waits for them', async () => {
+    // Only what /jmx would show: a real one would have to be waited for.
+    const beans = {
+      NameNodeInfo: { ClusterId: 'CID', Safemode: 'Safe mode is ON.' },
+      FSNamesystem: { LastWrittenTransactionId: '9' },
+    };
+    const counts = { FilesTotal: 3, MissingBlocks: 0, NumLiveDataNodes: 0 };
+    const server = createServer((request, response) => {
+      const bean = request.url?.endsWith('NameNodeInfo') === true ? beans.NameNodeInfo : { ...beans.FSNamesystem, ...counts };
+      response.end(JSON.stringify({ beans: [bean] }));
     });
-    await copyFile(`${newest}.kept`, newest);
-    await rm(`${newest}.kept`);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    let ms = 0;
+    const clock = { now: () => ms, monotonic: () => ms, sleep: async (more: number) => void (ms += more) };
+    const facts = decodeFacts({ ...kept.facts, clusterId: 'CID', lastTxid: '9' });
+    const wait = async () =>
+      waitUntilServing(settings({ httpAddress: `127.0.0.1:${port}` }), facts, clock, new AbortController().signal);
+    expect((await wait()).join()).toContain('no DataNode has reported yet');
+    expect(ms).toBeGreaterThanOrEqual(60_000);
+    counts.NumLiveDataNodes = 1;
+    await expect(wait()).rejects.toMatchObject({ code: 'TIMEOUT' });
+    server.close();
   });
 });
+
+async function nameCluster(version: string, name: string): Promise<void> {
+  await writeFile(version, (await readFile(version, 'utf8')).replace(/^clusterID=.*$/m, `clusterID=${name}`));
+}
 
 async function alter(path: string): Promise<void> {
   const bytes = await readFile(path);
   const at = Math.floor(bytes.length / 2);
   bytes[at] = (bytes[at] ?? 0) ^ 0xff;
   await writeFile(path, bytes);
+}
+
+/** The last one ends the segment; it has no content: code, length, transaction, checksum. */
+async function dropLastTransaction(path: string): Promise<void> {
+  const bytes = await readFile(path);
+  await writeFile(path, bytes.subarray(0, bytes.length - (1 + 4 + 8 + 4)));
 }

@@ -1,6 +1,7 @@
 /** What the backup of slapd remembers for its restore; stands in the manifest. */
 import { z } from 'zod';
 import { AppError } from '#common/errors.ts';
+import { ownershipSchema } from '../ownership.ts';
 
 const databaseSchema = z.strictObject({
   /** As slapcat -n counts. */
@@ -15,8 +16,8 @@ const factsSchema = z.strictObject({
   /** Where the configuration was. */
   configDirectory: z.string(),
   databases: z.array(databaseSchema),
-  /** Directory → user:group and octal mode, at the backup. */
-  owners: z.record(z.string(), z.strictObject({ owner: z.string(), mode: z.string() })),
+  /** Of each directory, at the backup. */
+  owners: z.record(z.string(), ownershipSchema),
   hasTls: z.boolean(),
 });
 

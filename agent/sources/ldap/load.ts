@@ -9,12 +9,14 @@ import { runTool } from '../../tool.ts';
 import { buildPlacement, removeStaged } from '../configuration/placement.ts';
 import type { Placed } from '../configuration/placement.ts';
 import { statOrMissing } from '../configuration/tree.ts';
+import { giveTo } from '../ownership.ts';
+import type { Ownership } from '../ownership.ts';
 import type { SourceIo } from '../source.ts';
 import { layout } from './facts.ts';
 import type { LdapDatabase, LdapFacts } from './facts.ts';
 import type { Places } from './places.ts';
 import type { LdapServerSettings } from './settings.ts';
-import { relocate, slapadd, slapcat } from './slapd.ts';
+import { isSameConfig, relocate, slapadd, slapcat } from './slapd.ts';
 
 /** Databases first, the configuration last. On failure nothing of it is left. */
 export async function loadBeside(
@@ -63,10 +65,15 @@ async function loadDatabase(
   const ldif = join(unpacked, layout.database(number));
   await slapadd(settings, at('loader'), number, ldif, io.signal);
   await slapcat(settings, at('loader'), number, at('loaded'), io.signal);
-  if (!(await readFile(at('loaded'))).equals(await readFile(ldif))) {
-    throw new AppError('DAMAGED', `load ${suffix}: what slapcat reads back is not what was backed up`);
-  }
-  await giveTo(facts.owners[directory], staged, io.signal);
+  const { exitCode } = await runTool({
+    doing: `compare ${suffix} with the backup`,
+    command: 'cmp',
+    args: ['-s', '--', at('loaded'), ldif],
+    accept: [0, 1],
+    signal: io.signal,
+  });
+  if (exitCode !== 0) throw notTheSame(suffix);
+  await giveTo(ownershipIn(facts, directory), staged, io.signal);
 }
 
 /** The configuration names directories that a disaster may have taken: slapadd wants to see them. */
@@ -79,8 +86,9 @@ async function loadConfig(
   io: SourceIo,
 ): Promise<void> {
   const path = join(io.workDirectory, 'config.ldif');
+  const wanted = places.inPlace ? config : relocate(config, places.databaseDirectory);
   await mkdir(staged, { mode: 0o700 });
-  await writeFile(path, places.inPlace ? config : relocate(config, places.databaseDirectory));
+  await writeFile(path, wanted);
   const made: { directory: string; topmost: string }[] = [];
   try {
     for (const { number } of facts.databases) {
@@ -90,10 +98,13 @@ async function loadConfig(
       if (topmost !== undefined) made.push({ directory, topmost });
     }
     await slapadd(settings, staged, 0, path, io.signal);
+    const loaded = join(io.workDirectory, 'loaded-config');
+    await slapcat(settings, staged, 0, loaded, io.signal);
+    if (!isSameConfig(await readFile(loaded, 'utf8'), wanted)) throw notTheSame('cn=config');
   } finally {
     for (const { directory, topmost } of made.toReversed()) await removeMade(directory, topmost);
   }
-  await giveTo(facts.owners[facts.configDirectory], staged, io.signal);
+  await giveTo(ownershipIn(facts, facts.configDirectory), staged, io.signal);
 }
 
 /** From `directory` up to the topmost that was made here. Empty: what came into them meanwhile stays, and is an error. */
@@ -101,9 +112,14 @@ async function removeMade(directory: string, topmost: string): Promise<void> {
   for (let path = directory; path.startsWith(topmost); path = dirname(path)) await rmdir(path);
 }
 
-async function giveTo(to: { owner: string; mode: string } | undefined, path: string, signal: AbortSignal): Promise<void> {
-  if (to === undefined) throw new AppError('DAMAGED', `the backup does not say whose ${path} is`);
-  const doing = `give ${path} to ${to.owner}`;
-  await runTool({ doing, command: 'chown', args: ['-R', to.owner, path], signal });
-  await runTool({ doing, command: 'chmod', args: [to.mode, path], signal });
+function ownershipIn(facts: LdapFacts, directory: string): Ownership {
+  const found = facts.owners[directory];
+  if (found === undefined) throw new AppError('DAMAGED', `the backup does not say whose ${directory} is`);
+  return found;
+}
+
+function notTheSame(suffix: string): AppError {
+  return new AppError('DAMAGED', `load ${suffix}: what slapcat reads back is not what was backed up`, {
+    hint: 'Compare the version of slapd on this node with that of the backup; nothing was switched.',
+  });
 }

@@ -1,13 +1,10 @@
 /** What a restore of slapd would do, found by looking only. */
-import { statfs } from 'node:fs/promises';
 import { toAppError } from '#common/errors.ts';
-import { leftoversOf } from '../configuration/placement.ts';
-import { statOrMissing } from '../configuration/tree.ts';
 import type { RestorePlan, RestoreRequest, SourceIo } from '../source.ts';
-import { nearestExisting } from './backup.ts';
+import { lookAtPlaces } from '../switch-plan.ts';
 import { decodeFacts } from './facts.ts';
 import { allPlaces, placesOf } from './places.ts';
-import { isAnswering } from './service.ts';
+import { slapdService } from './service.ts';
 import type { LdapServerSettings } from './settings.ts';
 import { slapdVersion } from './slapd.ts';
 
@@ -29,20 +26,15 @@ export async function planLdapRestore(settings: LdapServerSettings, request: Res
   } catch (error) {
     refusals.push(toAppError(error, 'look at slapd').message);
   }
-  const overwrites: string[] = [];
-  for (const path of allPlaces(places, facts)) {
-    if ((await statOrMissing(path)) === undefined) continue;
-    overwrites.push(path);
-    if (!places.inPlace) refusals.push(`${path} exists: choose a directory that is empty or not there`);
-    for (const leftover of await leftoversOf(path))
-      warnings.push(`${leftover} is left of an earlier restore: look at it, then remove it`);
+  if (facts.hasTls && places.tls === undefined) {
+    refusals.push('the backup holds TLS keys, and ldapServer.tlsDirectory does not say where they go');
   }
-  const running = places.inPlace && (await isAnswering(settings, io.signal));
+  const all = allPlaces(places, facts);
   const neededBytes = request.contentBytes * SPACE_FACTOR;
-  const { bsize, bavail } = await statfs(await nearestExisting(places.config), { bigint: true });
-  const freeBytes = bsize * bavail;
-  if (freeBytes < neededBytes)
-    refusals.push(`${neededBytes} bytes are needed where ${places.config} lies, and ${freeBytes} are free`);
+  const looked = await lookAtPlaces(all, places.inPlace, neededBytes);
+  refusals.push(...looked.refusals);
+  warnings.push(...looked.warnings);
+  const running = places.inPlace ? await slapdService(settings).running(all, io.signal) : undefined;
 
   return {
     steps: [
@@ -51,11 +43,11 @@ export async function planLdapRestore(settings: LdapServerSettings, request: Res
       ),
       ...(places.inPlace ? ['stop slapd, switch its directories, start it, check it'] : [`place it below ${request.directory}`]),
     ],
-    overwrites,
-    mustBeStopped: running ? [`slapd at ${settings.url}: stopped and started by this restore`] : [],
+    overwrites: looked.existing,
+    mustBeStopped: running === undefined ? [] : [`slapd (${running}): stopped and started by this restore`],
     refusals,
     warnings,
     neededBytes,
-    freeBytes,
+    freeBytes: looked.freeBytes,
   };
 }

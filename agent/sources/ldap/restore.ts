@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { diskTime } from '#common/clock.ts';
 import type { Clock } from '#common/clock.ts';
 import { AppError } from '#common/errors.ts';
-import { stagePlacement } from '../configuration/placement.ts';
+import { checkPlacement, stagePlacement } from '../configuration/placement.ts';
 import type { Placed } from '../configuration/placement.ts';
 import { commitSwitch, removeAllStaged, startService, switchDirectories, undoSwitch } from '../service-switch.ts';
 import type { PreparedRestore, RestoreRequest, SourceIo, UndoRecord } from '../source.ts';
@@ -22,7 +22,8 @@ export function prepareLdapRestore(
 ): PreparedRestore {
   const facts = decodeFacts(request.facts);
   const places = placesOf(settings, facts, request.directory);
-  const service = slapdService(settings, places.inPlace);
+  // Elsewhere nothing is stopped or started: what runs is not concerned.
+  const service = slapdService(settings);
   const placed: Placed[] = [];
   let undo: UndoRecord | undefined;
   let switched = false;
@@ -35,16 +36,17 @@ export function prepareLdapRestore(
     },
 
     async switchOver(saveUndo) {
-      const ran = places.inPlace && (await isAnswering(settings, io.signal));
       switched = true;
       const save = async (record: UndoRecord) => {
         undo = record;
         await saveUndo(record);
       };
-      await switchDirectories(service, placed, ran, save, io);
+      await switchDirectories(places.inPlace ? service : undefined, placed, save, io);
     },
 
     async check() {
+      // What was compared when it was loaded, and not something else, lies there.
+      for (const one of placed) await checkPlacement(one);
       const lines: string[] = [];
       for (const { number, suffix, entries } of facts.databases) {
         const found = await slapcat(settings, places.config, number, join(io.workDirectory, 'check.ldif'), io.signal);

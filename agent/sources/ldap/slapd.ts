@@ -1,5 +1,5 @@
 /** The tools of OpenLDAP. They read and write the databases themselves: slapd may run while slapcat does, and must not while slapadd does. */
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '#common/errors.ts';
 import { runTool } from '../../tool.ts';
@@ -29,14 +29,35 @@ export async function slapcat(settings: Tools, config: string, number: number, t
   await runTool({
     doing,
     command: join(settings.toolsDirectory, 'slapcat'),
-    args: ['-F', config, '-n', String(number), '-l', to],
+    // -g: not what is glued below it, which is a database of its own.
+    args: ['-g', '-F', config, '-n', String(number), '-l', to],
     timeoutMs: settings.timeout,
     signal,
   });
-  const ldif = await readFile(to, 'latin1');
   // slapcat ends each entry with an empty line: a file that ends otherwise is cut.
-  if (ldif !== '' && !ldif.endsWith('\n\n')) throw new AppError('TOOL', `${doing}: slapcat did not write it to its end`);
-  return ldif.split('\ndn:').length - 1 + (ldif.startsWith('dn:') ? 1 : 0);
+  const end = await lastBytes(to, 2);
+  if (end !== '' && end !== '\n\n') throw new AppError('TOOL', `${doing}: slapcat did not write it to its end`);
+  return countEntries(to, signal);
+}
+
+/** Counted outside: a directory of millions is larger than a string may be. */
+async function countEntries(ldif: string, signal: AbortSignal): Promise<number> {
+  const { stdout } = await runTool({
+    doing: `count the entries of ${ldif}`,
+    command: 'grep',
+    args: ['-a', '-c', '^dn:', '--', ldif],
+    accept: [0, 1],
+    signal,
+  });
+  return Number(stdout);
+}
+
+async function lastBytes(path: string, count: number): Promise<string> {
+  await using file = await open(path);
+  const { size } = await file.stat();
+  const buffer = Buffer.alloc(Math.min(count, size));
+  await file.read(buffer, 0, buffer.length, size - buffer.length);
+  return buffer.toString('latin1');
 }
 
 export async function slapadd(settings: Tools, config: string, number: number, from: string, signal: AbortSignal): Promise<void> {
@@ -44,18 +65,21 @@ export async function slapadd(settings: Tools, config: string, number: number, f
     doing: `load the LDAP database ${number}`,
     command: join(settings.toolsDirectory, 'slapadd'),
     // -q: fewer checks of what slapcat wrote a moment ago, ten times as fast; what was loaded is compared afterwards.
-    args: [...(number === 0 ? [] : ['-q']), '-F', config, '-n', String(number), '-l', from],
+    args: [...(number === 0 ? [] : ['-q']), '-g', '-F', config, '-n', String(number), '-l', from],
     timeoutMs: settings.timeout,
     signal,
   });
 }
 
-/** The databases that a configuration (the LDIF of database 0) has, with their directories. */
+/** Not one that an overlay keeps for itself, below another database. */
+const DATABASE = /^dn: olcDatabase=\{(\d+)\}[^,]*,cn=config$/m;
+
+/** The databases that a configuration (the LDIF of database 0) has, with their directories. Those without one (monitor, ldap, relay) hold no data. */
 export function databasesOf(config: string): Omit<LdapDatabase, 'entries'>[] {
   return unfold(config)
     .split('\n\n')
     .flatMap((entry) => {
-      const number = /^dn: olcDatabase=\{(\d+)\}/m.exec(entry)?.[1];
+      const number = DATABASE.exec(entry)?.[1];
       const directory = valueOf(entry, 'olcDbDirectory');
       if (number === undefined || directory === undefined || number === '0') return [];
       return [{ number: Number(number), suffix: valueOf(entry, 'olcSuffix') ?? '', directory }];
@@ -67,11 +91,20 @@ export function relocate(config: string, directoryOf: (number: number) => string
   return unfold(config)
     .split('\n\n')
     .map((entry) => {
-      const number = /^dn: olcDatabase=\{(\d+)\}/m.exec(entry)?.[1];
+      const number = DATABASE.exec(entry)?.[1];
       if (number === undefined) return entry;
-      return entry.replaceAll(/^olcDbDirectory::? .*$/gm, () => `olcDbDirectory: ${directoryOf(Number(number))}`);
+      return entry.replaceAll(/^olcDbDirectory::? .*$/gm, () => line('olcDbDirectory', directoryOf(Number(number))));
     })
     .join('\n\n');
+}
+
+/** Whether two configurations hold the same entries. slapd keeps the attributes of one in the order in which they were changed. */
+export function isSameConfig(one: string, other: string): boolean {
+  const sorted = (config: string) =>
+    unfold(config)
+      .split('\n\n')
+      .map((entry) => entry.split('\n').toSorted().join('\n'));
+  return sorted(one).join('\n\n') === sorted(other).join('\n\n');
 }
 
 /** LDIF breaks long lines: a line that begins with a space continues the one before. */
@@ -83,4 +116,8 @@ function unfold(ldif: string): string {
 function valueOf(entry: string, name: string): string | undefined {
   const match = new RegExp(`^${name}:(:?) (.*)$`, 'm').exec(entry);
   return match?.[1] === ':' ? Buffer.from(match[2] ?? '', 'base64').toString() : match?.[2];
+}
+
+function line(name: string, value: string): string {
+  return /^[ -~]*[!-~]$/.test(value) ? `${name}: ${value}` : `${name}:: ${Buffer.from(value).toString('base64')}`;
 }

@@ -1,6 +1,8 @@
 /** What the backup of a NameNode remembers for its restore; stands in the manifest. */
 import { z } from 'zod';
 import { AppError } from '#common/errors.ts';
+import { ownershipSchema } from '../ownership.ts';
+import { jsonText } from './storage.ts';
 
 const factsSchema = z.strictObject({
   clusterId: z.string(),
@@ -10,15 +12,18 @@ const factsSchema = z.strictObject({
   /** Last transaction in the image, and the last one in the segments after it. */
   imageTxid: z.string().regex(/^\d+$/),
   lastTxid: z.string().regex(/^\d+$/),
-  /** user:group and octal mode of the name directory. */
-  owner: z.string(),
-  mode: z.string(),
+  /** Of the name directory. */
+  ...ownershipSchema.shape,
+  /** Where the NameNode kept its metadata, as JSON: a directory that a restore forgets would win by its newer edits. */
+  directories: jsonText.pipe(z.array(z.string())),
+  /** Edits kept elsewhere (JournalNodes), as JSON. */
+  journals: jsonText.pipe(z.array(z.string())),
 });
 
-export type NameNodeFacts = z.infer<typeof factsSchema>;
+export type NameNodeFacts = z.output<typeof factsSchema>;
 
 export function encodeFacts(facts: NameNodeFacts): Record<string, string> {
-  return { ...facts };
+  return { ...facts, directories: JSON.stringify(facts.directories), journals: JSON.stringify(facts.journals) };
 }
 
 /** @throws AppError DAMAGED */

@@ -1,9 +1,13 @@
 /** Hadoop's own tools. Each is a Java machine that takes a second to start. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '#common/errors.ts';
 import { runTool } from '../../tool.ts';
-import type { Point } from './name-directory.ts';
+import type { SourceIo } from '../source.ts';
+import type { Point, Segment } from './name-directory.ts';
 import type { NameNodeSettings } from './settings.ts';
+
+type ToolIo = Pick<SourceIo, 'workDirectory' | 'signal'>;
 
 /** Ends the open edit segment, so that it can be copied whole. Answers the last transaction before the new one. HDFS goes on serving. */
 export async function rollEdits(settings: NameNodeSettings, signal: AbortSignal): Promise<bigint> {
@@ -15,26 +19,29 @@ export async function rollEdits(settings: NameNodeSettings, signal: AbortSignal)
 }
 
 /** Reads image and segments as a NameNode would. An MD5 says that bytes are as they were written; this says that they mean something. */
-export async function requireReadable(
+export async function requireReadable(settings: NameNodeSettings, current: string, point: Point, io: ToolIo): Promise<void> {
+  const { image, segments } = point;
+  const path = join(current, image);
+  await hdfs(settings, `read the image ${image} offline`, ['oiv', '-p', 'XML', '-i', path, '-o', '/dev/null'], io.signal);
+  for (const segment of segments) await requireReadableSegment(settings, current, segment, io);
+}
+
+/** The viewer takes a file that ends between two transactions for a whole one: they are counted. */
+async function requireReadableSegment(
   settings: NameNodeSettings,
   current: string,
-  point: Point,
-  signal: AbortSignal,
+  { name, first, last }: Segment,
+  io: ToolIo,
 ): Promise<void> {
-  const { image, segments } = point;
-  await hdfs(
-    settings,
-    `read the image ${image} offline`,
-    ['oiv', '-p', 'XML', '-i', join(current, image), '-o', '/dev/null'],
-    signal,
-  );
-  for (const { name } of segments) {
-    await hdfs(
-      settings,
-      `read the edits ${name} offline`,
-      ['oev', '-p', 'stats', '-i', join(current, name), '-o', '/dev/null'],
-      signal,
-    );
+  const counts = join(io.workDirectory, 'edits-statistics');
+  const args = ['oev', '-p', 'stats', '-i', join(current, name), '-o', counts];
+  await hdfs(settings, `read the edits ${name} offline`, args, io.signal);
+  let found = 0n;
+  for (const [, count] of (await readFile(counts, 'utf8')).matchAll(/^ *OP_\w+ *\( *-?\d+\): (\d+)$/gm))
+    found += BigInt(count ?? 0);
+  const expected = last - first + 1n;
+  if (found !== expected) {
+    throw new AppError('DAMAGED', `read the edits ${name} offline: it has ${found} transactions instead of ${expected}`);
   }
 }
 

@@ -1,33 +1,28 @@
 /** Whether a NameNode runs on a name directory, and what it says of itself. */
-import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { request } from 'undici';
 import { z } from 'zod';
 import type { Clock } from '#common/clock.ts';
 import { AppError } from '#common/errors.ts';
-import { statOrMissing } from '../configuration/tree.ts';
+import { isLocked } from '../file-lock.ts';
 import type { NameNodeFacts } from './facts.ts';
 import type { NameNodeSettings } from './settings.ts';
+import { askBean } from './storage.ts';
 
 const CONNECT_MS = 3000;
 /** A large namespace takes minutes to load. */
 const SERVES_WITHIN_MS = 1_800_000;
 const ASK_EVERY_MS = 500;
+/** DataNodes ask every few seconds whether it is back; those kept stopped, as the plan advises, never do. */
+const DATA_NODES_WITHIN_MS = 60_000;
 
-/** Why it must be stopped first; undefined: nothing runs. */
-export async function runningNameNode(settings: NameNodeSettings): Promise<string | undefined> {
-  if (await isLocked(join(settings.nameDirectory, 'in_use.lock'))) return `a process holds ${settings.nameDirectory}/in_use.lock`;
-  if (await accepts(settings.rpcAddress)) return `something answers at ${settings.rpcAddress}`;
-  return undefined;
-}
-
-/** Java's file locks are POSIX locks, which the kernel lists by device and inode. */
-async function isLocked(path: string): Promise<boolean> {
-  const stat = await statOrMissing(path);
-  if (stat === undefined) return false;
-  const locks = await readFile('/proc/locks', 'utf8');
-  return new RegExp(`^\\d+: POSIX .* [0-9a-f]+:[0-9a-f]+:${stat.ino} `, 'm').test(locks);
+/** Why it must be stopped first; undefined: nothing runs on these directories. */
+export async function runningNameNode(rpcAddress: string, directories: readonly string[]): Promise<string | undefined> {
+  for (const directory of directories) {
+    const lock = join(directory, 'in_use.lock');
+    if (await isLocked(lock)) return `a process holds ${lock}`;
+  }
+  return (await accepts(rpcAddress)) ? `something answers at ${rpcAddress}` : undefined;
 }
 
 function accepts(address: string): Promise<boolean> {
@@ -46,10 +41,20 @@ function accepts(address: string): Promise<boolean> {
 
 const infoSchema = z.object({ beans: z.tuple([z.object({ ClusterId: z.string(), Safemode: z.string() })]) });
 const systemSchema = z.object({
-  beans: z.tuple([z.object({ LastWrittenTransactionId: z.coerce.bigint(), FilesTotal: z.int(), MissingBlocks: z.int() })]),
+  beans: z.tuple([
+    z.object({
+      LastWrittenTransactionId: z.coerce.bigint(),
+      FilesTotal: z.int(),
+      MissingBlocks: z.int(),
+      NumLiveDataNodes: z.int(),
+    }),
+  ]),
 });
 
-/** Waits until it has left safe mode with the metadata of the backup. @throws AppError TIMEOUT, FAILED when it is another cluster. */
+/**
+ * Waits until it serves the metadata of the backup or, where no DataNode runs, has loaded them and waits for one in safe mode.
+ * @throws AppError TIMEOUT, FAILED when it is another cluster.
+ */
 export async function waitUntilServing(
   settings: NameNodeSettings,
   facts: NameNodeFacts,
@@ -57,6 +62,7 @@ export async function waitUntilServing(
   signal: AbortSignal,
 ): Promise<string[]> {
   const end = clock.monotonic() + SERVES_WITHIN_MS;
+  let answeredFirst: number | undefined;
   const address = `${settings.httpScheme}://${settings.httpAddress}`;
   for (;;) {
     const found = await ask(settings, signal);
@@ -69,18 +75,27 @@ export async function waitUntilServing(
           `the NameNode at ${address} ends at transaction ${found.lastTxid}, the backup at ${facts.lastTxid}`,
         );
       }
-      if (found.safemode === '') {
-        return [
-          `the NameNode serves at ${address}, cluster ${found.clusterId}, at transaction ${found.lastTxid} (the backup: ${facts.lastTxid})`,
-          `${found.files} files and directories, ${found.missing} missing blocks`,
-        ];
-      }
+      answeredFirst ??= clock.monotonic();
+      const lonely = found.dataNodes === 0 && clock.monotonic() - answeredFirst >= DATA_NODES_WITHIN_MS;
+      if (found.safemode === '' || lonely) return said(found, address, facts);
     }
     if (clock.monotonic() >= end) {
       throw new AppError('TIMEOUT', `the NameNode at ${address} does not serve: ${found?.safemode ?? 'it does not answer'}`);
     }
     await clock.sleep(ASK_EVERY_MS, signal);
   }
+}
+
+function said(found: Said, address: string, facts: NameNodeFacts): string[] {
+  const { clusterId, lastTxid, safemode, files, missing } = found;
+  const point = `cluster ${clusterId}, at transaction ${lastTxid} (the backup: ${facts.lastTxid})`;
+  if (safemode === '') {
+    return [`the NameNode serves at ${address}, ${point}`, `${files} files and directories, ${missing} missing blocks`];
+  }
+  return [
+    `the NameNode has loaded ${files} files and directories at ${address}, ${point}`,
+    `no DataNode has reported yet; start them, until then: ${safemode}`,
+  ];
 }
 
 interface Said {
@@ -90,21 +105,23 @@ interface Said {
   readonly lastTxid: bigint;
   readonly files: number;
   readonly missing: number;
+  readonly dataNodes: number;
 }
 
 /** undefined: it does not answer yet, or not all of it. */
-async function ask({ httpScheme, httpAddress }: NameNodeSettings, signal: AbortSignal): Promise<Said | undefined> {
-  const bean = async (name: string): Promise<unknown> => {
-    const response = await request(`${httpScheme}://${httpAddress}/jmx?qry=Hadoop:service=NameNode,name=${name}`, { signal });
-    return response.body.json();
-  };
+async function ask(settings: NameNodeSettings, signal: AbortSignal): Promise<Said | undefined> {
   try {
-    const info = infoSchema.safeParse(await bean('NameNodeInfo'));
-    const system = systemSchema.safeParse(await bean('FSNamesystem'));
+    const info = infoSchema.safeParse(await askBean(settings, 'NameNodeInfo', signal));
+    const system = systemSchema.safeParse(await askBean(settings, 'FSNamesystem', signal));
     if (!info.success || !system.success) return undefined;
     const { ClusterId: clusterId, Safemode: safemode } = info.data.beans[0];
-    const { LastWrittenTransactionId: lastTxid, FilesTotal: files, MissingBlocks: missing } = system.data.beans[0];
-    return { clusterId, safemode, lastTxid, files, missing };
+    const {
+      LastWrittenTransactionId: lastTxid,
+      FilesTotal: files,
+      MissingBlocks: missing,
+      NumLiveDataNodes: dataNodes,
+    } = system.data.beans[0];
+    return { clusterId, safemode, lastTxid, files, missing, dataNodes };
   } catch {
     // It is still starting; a stop is a failure, an answer that does not come is told at the time-out.
     signal.throwIfAborted();
