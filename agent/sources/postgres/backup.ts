@@ -9,6 +9,8 @@ import { readDatabase } from './database.ts';
 import { encodeFacts } from './facts.ts';
 import type { DatabaseFacts } from './facts.ts';
 import { configurationPath, databasePaths } from './layout.ts';
+import { excludeArguments, readLeftOut } from './left-out.ts';
+import type { LeftOut } from './left-out.ts';
 import { directoryName } from './names.ts';
 import { whilePolling } from './poll.ts';
 import { readRoles, rolesScript } from './roles.ts';
@@ -23,6 +25,7 @@ const LOOK_MS = 1000;
 
 interface ChosenDatabase {
   readonly name: string;
+  readonly leftOut: LeftOut;
   readonly sizes: DatabaseSizes;
 }
 
@@ -58,17 +61,13 @@ export async function preparePostgresBackup(
     },
   };
 
-  async function backUpDatabase({ name, sizes }: ChosenDatabase): Promise<DatabaseFacts> {
+  async function backUpDatabase(database: ChosenDatabase): Promise<DatabaseFacts> {
+    const { name, sizes } = database;
     const directory = directoryName(name);
     const paths = databasePaths(io.workDirectory, prefix, directory);
     await mkdir(paths.base, { recursive: true, mode: 0o700 });
-    if (sizes.excluded.length > 0) {
-      io.log(
-        'info',
-        `${name}: the data of ${sizes.excluded.length} tables are left out: ${sizes.excluded.join(', ').slice(0, 500)}`,
-      );
-    }
-    await dump(name, paths.dump, sizes.content);
+    tellLeftOut(database, io);
+    await dump(database, paths.dump);
     const [properties, roles] = [await readDatabase(server, name), await readRoles(server, name)];
     await writeFile(paths.properties, `${JSON.stringify(properties, null, 2)}\n`, { mode: 0o600 });
     await writeFile(paths.roles, `${JSON.stringify(roles, null, 2)}\n`, { mode: 0o600 });
@@ -76,7 +75,7 @@ export async function preparePostgresBackup(
     return { name, directory, bytes: sizes.database, roles: roles.roles.map((role) => role.name) };
   }
 
-  async function dump(name: string, into: string, expected: bigint): Promise<void> {
+  async function dump({ name, leftOut, sizes }: ChosenDatabase, into: string): Promise<void> {
     const phase = `dump ${name}`;
     const args = [
       '-Fd',
@@ -86,11 +85,11 @@ export async function preparePostgresBackup(
       '--no-sync',
       '--no-password',
       `--lock-wait-timeout=${LOCK_WAIT_MS}`,
-      ...settings.excludeDataOf.map((pattern) => `--exclude-table-data=${pattern}`),
+      ...excludeArguments(leftOut),
       '-f',
       into,
     ];
-    const look = async () => io.progress(phase, (await measureTree(into)).bytes, expected);
+    const look = async () => io.progress(phase, (await measureTree(into)).bytes, sizes.content);
     await whilePolling(server.run('pg_dump', `dump the database ${name}`, args, name), { everyMs: LOOK_MS, clock, io }, look);
     const { bytes } = await measureTree(into);
     io.progress(phase, bytes, bytes);
@@ -152,8 +151,22 @@ async function chooseDatabases(
     );
   }
   const chosen: ChosenDatabase[] = [];
-  for (const name of names) chosen.push({ name, sizes: await readSizes(server, name, settings.excludeDataOf) });
+  for (const name of names) {
+    const leftOut = await readLeftOut(server, name, settings.excludeDataOf);
+    chosen.push({ name, leftOut, sizes: await readSizes(server, name, leftOut) });
+  }
   return chosen;
+}
+
+function tellLeftOut({ name, leftOut: { tables, needed } }: ChosenDatabase, io: SourceIo): void {
+  const some = (labels: readonly string[]) => labels.join(', ').slice(0, 500);
+  if (tables.length > 0) {
+    const labels = tables.map((table) => `${table.schema}.${table.name}`);
+    io.log('info', `${name}: the data of ${tables.length} tables are left out: ${some(labels)}`);
+  }
+  if (needed.length > 0) {
+    io.log('warn', `${name}: the data of ${some(needed)} are kept: data of this backup refer to them by foreign keys`);
+  }
 }
 
 async function measureConfiguration(paths: readonly string[], io: SourceIo): Promise<bigint> {

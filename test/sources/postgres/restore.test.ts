@@ -87,6 +87,52 @@ describe('OMS', () => {
     expect(await server.sql('oms', 'select count(*)::int as n from only "odd, schema".host')).toEqual([{ n: 3000 }]);
   });
 
+  it('keeps the data of an alarm table that kept data refer to, and says so: without them the foreign key could not come back', async () => {
+    await server.sql(
+      'oms',
+      'CREATE TABLE public.t_alarm_kind (id int PRIMARY KEY, "Name" text)',
+      `INSERT INTO public.t_alarm_kind VALUES (1, 'disk full')`,
+      'CREATE TABLE public.t_alarm (id serial PRIMARY KEY, kind int REFERENCES public.t_alarm_kind, day date)',
+      `INSERT INTO public.t_alarm (kind) SELECT 1 FROM generate_series(1, 10)`,
+      'CREATE TABLE public.ticket (n int, alarm int REFERENCES public.t_alarm)',
+      'INSERT INTO public.ticket VALUES (1, 5)',
+      // Alarms among themselves are no reason to keep any, in partitions or not; nor is a key that was never validated.
+      'CREATE TABLE public.t_alarm_log (id int PRIMARY KEY, before int REFERENCES public.t_alarm_log) PARTITION BY RANGE (id)',
+      'CREATE TABLE public."t_alarm ""log"" 1" PARTITION OF public.t_alarm_log FOR VALUES FROM (1) TO (100)',
+      'INSERT INTO public.t_alarm_log VALUES (1, NULL), (2, 1)',
+      'CREATE TABLE public.loose (alarm int)',
+      'INSERT INTO public.loose VALUES (77)',
+      'ALTER TABLE public.loose ADD FOREIGN KEY (alarm) REFERENCES "odd, schema".t_alarm_history NOT VALID',
+    );
+    const source = omsSource(server);
+    const io = await scratch.io();
+    const backup = await backUp(source, scratch, io);
+    expect(io.lines.filter((line) => line.startsWith('warn')).join()).toContain(
+      'the data of public.t_alarm, public.t_alarm_kind are kept: data of this backup refer to them',
+    );
+    await restore(source, backup, await scratch.io());
+    const counts = ['t_alarm', 't_alarm_kind', 'ticket', 't_alarm_log', 'loose'].map(
+      (table) => `(select count(*)::int from public.${table}) as ${table}`,
+    );
+    expect(await server.sql('oms', `select ${counts.join(', ')}`)).toEqual([
+      { t_alarm: 10, t_alarm_kind: 1, ticket: 1, t_alarm_log: 0, loose: 1 },
+    ]);
+    expect(await server.sql('oms', 'select count(*)::int as n from "odd, schema".t_alarm_history')).toEqual([{ n: 0 }]);
+  });
+
+  it('numbers on where it was, though the name of a sequence is like that of an alarm table', async () => {
+    await server.sql(
+      'oms',
+      'CREATE SEQUENCE public.t_alarm_numbers',
+      `CREATE TABLE public.event (id bigint PRIMARY KEY DEFAULT nextval('public.t_alarm_numbers'))`,
+      'INSERT INTO public.event DEFAULT VALUES',
+    );
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await restore(source, backup, await scratch.io());
+    await server.sql('oms', 'INSERT INTO public.event DEFAULT VALUES');
+  });
+
   it('replaces a changed database and configuration under live connections, keeps existing roles as they are, and leaves nothing behind', async () => {
     const base = await scratch.directory();
     const conf = join(base, 'oms');
