@@ -133,6 +133,16 @@ describe('OMS', () => {
     await server.sql('oms', 'INSERT INTO public.event DEFAULT VALUES');
   });
 
+  it('never calls what a user of the database put in the way of a superuser', async () => {
+    // Would be preferred to the one of pg_catalog by the types of its arguments.
+    const trap = `CREATE FUNCTION public.shobj_description(oid, text) RETURNS text LANGUAGE plpgsql
+      AS $$ BEGIN RAISE EXCEPTION 'trapped %', current_user; END $$`;
+    await server.sql('oms', trap);
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await restore(source, backup, await scratch.io());
+  });
+
   it('replaces a changed database and configuration under live connections, keeps existing roles as they are, and leaves nothing behind', async () => {
     const base = await scratch.directory();
     const conf = join(base, 'oms');
