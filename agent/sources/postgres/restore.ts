@@ -20,7 +20,7 @@ import type { DatabaseTarget } from './select.ts';
 import { openServer } from './server.ts';
 import type { PostgresServer } from './server.ts';
 import type { PostgresSourceSettings } from './settings.ts';
-import { describeStaged, removeLeftovers, removeRoles, stageRoles } from './stage.ts';
+import { describeStaged, removeLeftovers, removeRoles, stageRoles, systemIdentifier } from './stage.ts';
 import { encodeUndo, switchSteps } from './staged.ts';
 import type { Staged } from './staged.ts';
 import { commitDatabase, dropDatabase } from './switch.ts';
@@ -43,7 +43,13 @@ export async function preparePostgresRestore(
   // Clean-up and roll back go on when the run was stopped.
   const steady = server?.under(new AbortController().signal);
   const time = diskTime(clock.now());
-  const staged: Staged = { databases: [], placements: [], roles: [], inPlace: selection.inPlace };
+  const staged: Staged = {
+    system: server === undefined ? null : await systemIdentifier(server),
+    databases: [],
+    placements: [],
+    roles: [],
+    inPlace: selection.inPlace,
+  };
   const loaded = new Map<string, { kept: Kept; loaded: Loaded }>();
   /** Names of databases that this restore made, or was making. */
   const created: string[] = [];
@@ -96,8 +102,7 @@ export async function preparePostgresRestore(
     },
 
     async rollBack() {
-      const open = steady === undefined ? undefined : () => Promise.resolve(steady);
-      await undoStaged(staged, open, settings, { ...io, signal: new AbortController().signal }, dependantsStopped);
+      await undoStaged(staged, settings, { ...io, signal: new AbortController().signal }, clock, dependantsStopped);
       state = 'ended';
     },
 
@@ -123,7 +128,12 @@ export async function preparePostgresRestore(
     const name = besideName(target, 'new', time);
     io.log('info', `restoring the database ${kept.name} as ${name}`);
     created.push(name);
-    await on.execute(on.maintenanceDatabase, `create the database ${name}`, [createDatabase(content.properties, name, on.major)]);
+    // Not to be cut off: the server would finish it after the clean-up had looked for it.
+    const sure = on.under(new AbortController().signal);
+    await sure.execute(on.maintenanceDatabase, `create the database ${name}`, [
+      createDatabase(content.properties, name, on.major),
+    ]);
+    io.signal.throwIfAborted();
     staged.databases.push(await describeStaged(on, target, name, besideName(target, 'old', time)));
     const options = { kept: content, paths, name, jobs: settings.jobs, expectedBytes: kept.bytes };
     loaded.set(target, { kept: content, loaded: await loadDatabase(on, options, io, clock) });

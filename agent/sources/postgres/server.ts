@@ -9,6 +9,8 @@ import type { PostgresSourceSettings } from './settings.ts';
 import { findToolsDirectory, toolPath, toolVersion as askVersion } from './tools.ts';
 import type { PostgresTool, ToolVersion } from './tools.ts';
 
+/** By which our sessions are known to the server. */
+export const APPLICATION_NAME = 'holdfast';
 const EVERY_STATUS = Array.from({ length: 256 }, (_, status) => status);
 /** psql's exit status when the connection could not be made or went bad. */
 const NO_CONNECTION = 2;
@@ -83,7 +85,7 @@ export async function openServer(settings: PostgresSourceSettings, signal: Abort
         PGUSER: connection.user,
         PGPASSWORD: password,
         PGCONNECT_TIMEOUT: String(CONNECT_TIMEOUT_S),
-        PGAPPNAME: 'holdfast',
+        PGAPPNAME: APPLICATION_NAME,
         ...(tool === 'psql' ? PSQL_ENVIRONMENT : {}),
       },
       ...(input === undefined ? {} : { input }),
