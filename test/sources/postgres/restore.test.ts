@@ -207,6 +207,14 @@ describe('OMS', () => {
     expect(await readFile(diary, 'utf8')).toBe('stopped\nstarted\n');
   });
 
+  it('does not wait for a daemon that the command for the dependants starts and that keeps its output open', async () => {
+    const pidFile = join(await scratch.directory(), 'pid');
+    const source = omsSource(server, { afterRestore: ['/bin/sh', '-c', `sleep 300 & echo $! > ${pidFile}`], timeout: '20s' });
+    const backup = await backUp(source, scratch);
+    await restore(source, backup, await scratch.io());
+    process.kill(Number(await readFile(pidFile, 'utf8')));
+  });
+
   it('rolls back and starts the dependants again when they do not come up on the restored state', async () => {
     const directory = await scratch.directory();
     const diary = join(directory, 'diary');
