@@ -59,6 +59,8 @@ export async function loadDatabase(
     readonly kept: Kept;
     readonly paths: Paths;
     readonly name: string;
+    /** Whether tables go into the tablespaces they were in. */
+    readonly tablespaces: boolean;
     readonly jobs: number;
     readonly expectedBytes: bigint;
   },
@@ -70,7 +72,7 @@ export async function loadDatabase(
   const maintenance = server.maintenanceDatabase;
   if (!properties.hasPublicSchema) await server.execute(of.name, restoring, ['DROP SCHEMA public']);
 
-  const args = ['-Fd', `-j${of.jobs}`, '--exit-on-error', '--no-password', ...(await tablespaceArgs(server, properties, io))];
+  const args = ['-Fd', `-j${of.jobs}`, '--exit-on-error', '--no-password', ...(of.tablespaces ? [] : ['--no-tablespaces'])];
   const phase = `restore ${properties.name}`;
   const size = `select to_json(pg_database_size(${quoteLiteral(of.name)})::text);`;
   const look = async () => {
@@ -85,18 +87,8 @@ export async function loadDatabase(
 
   const loaded = await requireAsDumped(server, of.paths.dump, of.name, properties.name, io);
   await server.execute(of.name, `${restoring}: analyze it`, ['ANALYZE']);
-  await server.execute(maintenance, `${restoring}: set its grants and settings`, applyProperties(properties, of.name));
+  await server.execute(maintenance, `${restoring}: set its grants, settings and limit`, applyProperties(properties, of.name));
   return loaded;
-}
-
-async function tablespaceArgs(server: PostgresServer, properties: KeptDatabase, io: SourceIo): Promise<string[]> {
-  if (properties.tablespaces.length === 0) return [];
-  const sql = `select coalesce(json_agg(spcname), '[]') from pg_tablespace;`;
-  const present = await server.query(server.maintenanceDatabase, 'list the tablespaces', sql, z.array(z.string()));
-  const missing = properties.tablespaces.filter((name) => !present.includes(name));
-  if (missing.length === 0) return [];
-  io.log('warn', `the server has no tablespace ${missing.join(', ')}: all of ${properties.name} goes into the default one`);
-  return ['--no-tablespaces'];
 }
 
 async function requireAsDumped(

@@ -25,6 +25,7 @@ import { encodeUndo, switchSteps } from './staged.ts';
 import type { Staged } from './staged.ts';
 import { commitDatabase, dropDatabase } from './switch.ts';
 import type { StagedDatabase } from './switch.ts';
+import { canKeepTablespaces } from './tablespaces.ts';
 import { undoStaged } from './undo.ts';
 
 type State = 'staging' | 'switching' | 'ended';
@@ -128,14 +129,14 @@ export async function preparePostgresRestore(
     const name = besideName(target, 'new', time);
     io.log('info', `restoring the database ${kept.name} as ${name}`);
     created.push(name);
+    const tablespaces = await canKeepTablespaces(on, content.properties, io);
+    const create = createDatabase(content.properties, name, on.major, tablespaces ? content.properties.tablespace : null);
     // Not to be cut off: the server would finish it after the clean-up had looked for it.
     const sure = on.under(new AbortController().signal);
-    await sure.execute(on.maintenanceDatabase, `create the database ${name}`, [
-      createDatabase(content.properties, name, on.major),
-    ]);
+    await sure.execute(on.maintenanceDatabase, `create the database ${name}`, [create]);
     io.signal.throwIfAborted();
     staged.databases.push(await describeStaged(on, target, name, besideName(target, 'old', time)));
-    const options = { kept: content, paths, name, jobs: settings.jobs, expectedBytes: kept.bytes };
+    const options = { kept: content, paths, name, tablespaces, jobs: settings.jobs, expectedBytes: kept.bytes };
     loaded.set(target, { kept: content, loaded: await loadDatabase(on, options, io, clock) });
   }
 

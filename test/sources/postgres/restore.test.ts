@@ -409,7 +409,7 @@ describe('DBService', () => {
         `CREATE FOREIGN TABLE hosts (line text) SERVER files OPTIONS (filename '/etc/hosts')`,
         "CREATE TYPE colour AS ENUM ('red', 'green')",
         'CREATE DOMAIN small AS int CHECK (VALUE < 10)',
-        'CREATE TABLE t (id int PRIMARY KEY, c colour, s small, h hstore, twice int GENERATED ALWAYS AS (id * 2) STORED) TABLESPACE fast',
+        'CREATE TABLE t (id int PRIMARY KEY, c colour, s small, h hstore, twice int GENERATED ALWAYS AS (id * 2) STORED)',
         `INSERT INTO t SELECT n, 'red', n % 10, hstore('k', n::text) FROM generate_series(1, 1000) n`,
         'CREATE UNLOGGED TABLE scratch AS SELECT 1 AS n',
         'CREATE VIEW a AS SELECT id FROM t GROUP BY id',
@@ -426,6 +426,7 @@ describe('DBService', () => {
         'COMMENT ON TABLE t IS $$it is; "quoted"$$',
       );
       const source = dbServiceSource(server, ['rare']);
+      await server.sql('postgres', 'ALTER DATABASE rare SET TABLESPACE fast');
       const backup = await backUp(source, scratch);
       const before = await server.plainDump('rare');
       await server.sql('postgres', 'DROP DATABASE rare');
