@@ -99,6 +99,19 @@ describe('a staged path', () => {
     expect(await readdir(join(base, 'x'))).toEqual(['used']);
   });
 
+  it('is known again after the disk got another device number, as a restart of the machine may give it', async () => {
+    const placed = await stagePlacement(from, path, TIME, never);
+    expect(placed.identity).toBe(String((await lstat(placed.staged)).ino));
+  });
+
+  it('is not taken for what came to the path after it was undone, though that may get the same inode', async () => {
+    const placed = await stagePlacement(from, path, TIME, never);
+    for (const step of placementSteps(placed)) await step();
+    await undoPlacement(placed);
+    await undoPlacement({ ...placed, identity: String((await lstat(path)).ino) });
+    expect(await readFile(join(path, 'a'), 'utf8')).toBe('old');
+  });
+
   it('is told from what another put there', async () => {
     const placed = await stagePlacement(from, path, TIME, never);
     for (const step of placementSteps(placed)) await step();
