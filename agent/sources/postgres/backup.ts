@@ -1,9 +1,10 @@
 /** The backup of PostgreSQL databases and of the configuration beside them. Each dump is of one moment; several databases are not of the same one. */
-import { mkdir, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { formatSize } from '#common/bytes.ts';
 import type { Clock } from '#common/clock.ts';
 import { AppError } from '#common/errors.ts';
-import { measureTree, statOrMissing } from '../configuration/tree.ts';
+import { measureConfiguration } from '../configuration/measure.ts';
+import { measureTree } from '../configuration/tree.ts';
 import type { BackupContent, BackupRequest, PreparedBackup, SourceIo } from '../source.ts';
 import { readDatabase } from './database.ts';
 import { encodeFacts } from './facts.ts';
@@ -13,12 +14,13 @@ import { excludeArguments, readLeftOut } from './left-out.ts';
 import type { LeftOut } from './left-out.ts';
 import { directoryName } from './names.ts';
 import { whilePolling } from './poll.ts';
-import { readRoles, rolesScript } from './roles.ts';
+import { mergeRoles, readRoles, rolesScript } from './roles.ts';
 import { LOCK_WAIT_MS, openServer } from './server.ts';
 import type { PostgresServer } from './server.ts';
 import type { PostgresSourceSettings } from './settings.ts';
 import { readSizes } from './sizes.ts';
 import type { DatabaseSizes } from './sizes.ts';
+import { orSpoolFull, requireSpool } from './spool.ts';
 
 /** How often the growing dump is looked at. */
 const LOOK_MS = 1000;
@@ -37,7 +39,7 @@ export async function preparePostgresBackup(
   clock: Clock,
 ): Promise<PreparedBackup> {
   const server = await openServer(settings, io.signal);
-  const dumpMajor = await requireFittingTool(server);
+  const dumpMajor = await requireFittingTool(server, io);
   const databases = await chooseDatabases(server, settings, request);
   const configuration = await measureConfiguration(settings.configuration, io);
   const content = databases.reduce((sum, { sizes }) => sum + sizes.content, 0n);
@@ -67,8 +69,11 @@ export async function preparePostgresBackup(
     const paths = databasePaths(io.workDirectory, prefix, directory);
     await mkdir(paths.base, { recursive: true, mode: 0o700 });
     tellLeftOut(database, io);
+    // The dump may name a role that goes away while it is made, or that came just before it.
+    const rolesBefore = await readRoles(server, name);
     await dump(database, paths.dump);
-    const [properties, roles] = [await readDatabase(server, name), await readRoles(server, name)];
+    const roles = mergeRoles(rolesBefore, await readRoles(server, name));
+    const properties = await readDatabase(server, name);
     await writeFile(paths.properties, `${JSON.stringify(properties, null, 2)}\n`, { mode: 0o600 });
     await writeFile(paths.roles, `${JSON.stringify(roles, null, 2)}\n`, { mode: 0o600 });
     await writeFile(paths.script, rolesScript(roles, server.major), { mode: 0o600 });
@@ -77,6 +82,7 @@ export async function preparePostgresBackup(
 
   async function dump({ name, leftOut, sizes }: ChosenDatabase, into: string): Promise<void> {
     const phase = `dump ${name}`;
+    const doing = `dump the database ${name}`;
     const args = [
       '-Fd',
       `-j${settings.jobs}`,
@@ -90,7 +96,8 @@ export async function preparePostgresBackup(
       into,
     ];
     const look = async () => io.progress(phase, (await measureTree(into)).bytes, sizes.content);
-    await whilePolling(server.run('pg_dump', `dump the database ${name}`, args, name), { everyMs: LOOK_MS, clock, io }, look);
+    const dumping = whilePolling(server.run('pg_dump', doing, args, name), { everyMs: LOOK_MS, clock, io }, look);
+    await orSpoolFull(io.workDirectory, doing, dumping);
     const { bytes } = await measureTree(into);
     io.progress(phase, bytes, bytes);
     io.log('info', `dumped the database ${name}: ${formatSize(bytes)}`);
@@ -115,13 +122,20 @@ export async function preparePostgresBackup(
 }
 
 /** An older pg_dump refuses a newer server; said here with both versions, before anything is done. */
-async function requireFittingTool(server: PostgresServer): Promise<number> {
+async function requireFittingTool(server: PostgresServer, io: SourceIo): Promise<number> {
   const tool = await server.toolVersion('pg_dump');
   if (tool.major < server.major) {
     throw new AppError(
       'REFUSED',
       `dump from ${server.address}: pg_dump is of version ${tool.text} and the server of version ${server.version}; pg_dump must not be older`,
       { hint: `Install the client tools of PostgreSQL ${server.major}, or name their directory as toolsDirectory.` },
+    );
+  }
+  if (tool.major > server.major) {
+    io.log(
+      'warn',
+      `pg_dump is of version ${tool.text}, newer than the server (${server.version}): a server of that version may be needed to restore. ` +
+        `Install the client tools of PostgreSQL ${server.major}`,
     );
   }
   return tool.major;
@@ -166,33 +180,6 @@ function tellLeftOut({ name, leftOut: { tables, needed } }: ChosenDatabase, io: 
   }
   if (needed.length > 0) {
     io.log('warn', `${name}: the data of ${some(needed)} are kept: data of this backup refer to them by foreign keys`);
-  }
-}
-
-async function measureConfiguration(paths: readonly string[], io: SourceIo): Promise<bigint> {
-  let total = 0n;
-  for (const path of paths) {
-    const stat = await statOrMissing(path);
-    // Left out silently, it would be missed on the day of the restore.
-    if (stat === undefined) {
-      throw new AppError('NOT_FOUND', `back up the configuration ${path}: it does not exist`, {
-        hint: 'Correct the path in the configuration of the agent.',
-      });
-    }
-    if (stat.isSymbolicLink()) io.log('warn', `the configuration path ${path} is a symbolic link: only the link is kept`);
-    total += (await measureTree(path)).bytes;
-  }
-  return total;
-}
-
-async function requireSpool(directory: string, needed: bigint): Promise<void> {
-  const { bavail, bsize } = await statfs(directory, { bigint: true });
-  if (bavail * bsize < needed) {
-    throw new AppError(
-      'NO_SPACE',
-      `dump into ${directory}: ${formatSize(bavail * bsize)} are free there, and the dumps may need ${formatSize(needed)}`,
-      { hint: "Free space there, or put the agent's stateDirectory on a larger partition." },
-    );
   }
 }
 

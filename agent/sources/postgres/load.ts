@@ -72,7 +72,15 @@ export async function loadDatabase(
   const maintenance = server.maintenanceDatabase;
   if (!properties.hasPublicSchema) await server.execute(of.name, restoring, ['DROP SCHEMA public']);
 
-  const args = ['-Fd', `-j${of.jobs}`, '--exit-on-error', '--no-password', ...(of.tablespaces ? [] : ['--no-tablespaces'])];
+  const args = [
+    '-Fd',
+    `-j${of.jobs}`,
+    '--exit-on-error',
+    '--no-password',
+    // One is no data of this database, and keeps it from being dropped: no roll back could be clean.
+    '--no-subscriptions',
+    ...(of.tablespaces ? [] : ['--no-tablespaces']),
+  ];
   const phase = `restore ${properties.name}`;
   const size = `select to_json(pg_database_size(${quoteLiteral(of.name)})::text);`;
   const look = async () => {
@@ -101,6 +109,8 @@ async function requireAsDumped(
   const doing = `compare the restored ${original} with its dump`;
   io.log('info', doing);
   const toc = parseToc((await server.run('pg_restore', doing, ['--list', dump])).stdout);
+  if (toc.subscriptions)
+    io.log('warn', `the subscriptions of ${original} are not restored: create them again when it is in place`);
   await requireRelations(server, toc, database, doing);
   const expected = await countDumpRows(
     dump,

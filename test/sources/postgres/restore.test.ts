@@ -443,6 +443,26 @@ describe('DBService', () => {
     }
   });
 
+  it('does not restore a subscription, which would keep its database from being dropped, and says so', async () => {
+    await server.sql('postgres', 'CREATE DATABASE fed');
+    const unsubscribe = ['ALTER SUBSCRIPTION feed SET (slot_name = NONE)', 'DROP SUBSCRIPTION feed'];
+    try {
+      await server.sql('fed', `CREATE SUBSCRIPTION feed CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false)`);
+      const source = dbServiceSource(server, ['fed']);
+      const backup = await backUp(source, scratch);
+      const { refusals } = await source.planRestore(restoreRequest(backup), await scratch.io());
+      expect(refusals.join()).toContain('fed has the subscriptions feed: drop them');
+      await server.sql('fed', ...unsubscribe);
+      const io = await scratch.io();
+      await restore(source, backup, io);
+      expect(io.lines.join()).toContain('the subscriptions of fed are not restored');
+      expect(await server.sql('fed', 'select 1 from pg_subscription')).toEqual([]);
+      expect(await server.databases()).toEqual(['fed', 'oms', 'postgres']);
+    } finally {
+      await server.sql('postgres', 'DROP DATABASE fed');
+    }
+  });
+
   it('shows in its spool only what its owner may read', async () => {
     const io = await scratch.io();
     await using prepared = await dbServiceSource(server, ['oms']).prepareBackup({ databases: [] }, io);

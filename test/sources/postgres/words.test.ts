@@ -93,6 +93,7 @@ it('counts the objects of a dump by kind, and knows data from definitions', () =
   );
   expect(toc.relations).toEqual({ TABLE: 2, VIEW: 1, SEQUENCE: 1, 'MATERIALIZED VIEW': 0, 'FOREIGN TABLE': 0 });
   expect(toc.tableData).toEqual([{ file: '302.dat', label: 'public other owner' }]);
+  expect(toc.subscriptions).toBe(false);
 });
 
 describe('a database made anew', () => {
