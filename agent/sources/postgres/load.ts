@@ -8,6 +8,7 @@ import { applyProperties, keptDatabaseSchema } from './database.ts';
 import type { KeptDatabase } from './database.ts';
 import { countDumpLargeObjects, countDumpRows } from './dump-rows.ts';
 import type { databasePaths } from './layout.ts';
+import { OF_EXTENSION, OWN_RELATIONS } from './own-relations.ts';
 import { whilePolling } from './poll.ts';
 import { quoteLiteral } from './quote.ts';
 import { rolesSchema } from './roles.ts';
@@ -149,10 +150,6 @@ async function requireAsDumped(
   await requireLargeObjects(server, dump, database, doing, io);
   return { tables: toc.relations.TABLE, rows: comparable.reduce((sum, { rows }) => sum + rows, 0n) };
 }
-
-const OWN_RELATIONS = `from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`;
-const OF_EXTENSION = `exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')`;
 
 async function requireRelations(server: PostgresServer, toc: Toc, database: string, doing: string): Promise<void> {
   const sql = `select coalesce(json_object_agg(relkind, number), '{}') from

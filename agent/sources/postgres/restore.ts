@@ -15,6 +15,7 @@ import { loadDatabase, readKept } from './load.ts';
 import type { Kept, Loaded } from './load.ts';
 import { besideName } from './names.ts';
 import { orWarn } from './or-warn.ts';
+import { OF_EXTENSION, OWN_RELATIONS } from './own-relations.ts';
 import { selectRestore } from './select.ts';
 import type { DatabaseTarget } from './select.ts';
 import { openServer } from './server.ts';
@@ -149,8 +150,7 @@ export async function preparePostgresRestore(
       name,
       doing,
       `select json_build_object('oid', d.oid::bigint, 'owner', pg_get_userbyid(d.datdba),
-        'tables', (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-          where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'))
+        'tables', (select count(*) ${OWN_RELATIONS} and c.relkind in ('r', 'p') and not ${OF_EXTENSION}))
         from pg_database d where d.datname = current_database();`,
       z.object({ oid: z.int(), owner: z.string(), tables: z.int() }),
     );

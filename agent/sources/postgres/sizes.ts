@@ -1,4 +1,7 @@
-/** How much a database takes, before it is dumped: upper guesses, which get closer the fresher the server's statistics are. */
+/**
+ * How much a database takes, before it is dumped: upper guesses, which get closer the fresher the server's statistics are.
+ * Except for what the server keeps compressed (wide columns) or as bytes: a dump has it as text, which may be many times larger.
+ */
 import { z } from 'zod';
 import type { LeftOut } from './left-out.ts';
 import type { PostgresServer } from './server.ts';

@@ -300,6 +300,20 @@ describe('a restore that fails or is stopped after the switch began', () => {
     expect(await server.databases()).toEqual(['oms', 'postgres']);
   });
 
+  it('rolls back when a table is lost on the way, though an extension brings one more', async () => {
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await server.sql('oms', 'CREATE TABLE public.since (n int)');
+    const lose = async (undo: UndoRecord) => {
+      const name = decodeUndo(undo).databases[0]?.newName ?? '';
+      await server.sql(name, 'DROP TABLE "odd, schema".empty', 'CREATE EXTENSION hstore', 'CREATE TABLE public.extra ()');
+      await server.sql(name, 'ALTER EXTENSION hstore ADD TABLE public.extra');
+    };
+    const lossy = restore(source, backup, await scratch.io(), {}, lose);
+    await expect(lossy).rejects.toThrow('check the database oms: 7 tables are there instead of 8');
+    await server.sql('oms', 'SELECT n FROM public.since');
+  });
+
   it('rolls back when the configuration cannot be switched after the database was', async () => {
     const base = await scratch.directory();
     const conf = join(base, 'oms');
