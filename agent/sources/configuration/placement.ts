@@ -70,7 +70,7 @@ export async function buildPlacement(
 /** One rename each, durable before the next. */
 export function placementSteps(placed: Placed): (() => Promise<void>)[] {
   const { path, staged, old } = placed;
-  return [...(old === null ? [] : [() => move(path, old)]), () => move(staged, path)];
+  return [...(old === null ? [] : [() => move(path, old)]), () => moveToFree(staged, path)];
 }
 
 /** The old state back in its place, from wherever the steps were cut off; what was staged is removed. Repeatable. */
@@ -125,6 +125,16 @@ async function siblings(path: string, kind: 'new' | 'old'): Promise<string[]> {
   return names
     .filter((name) => name.startsWith(prefix) && /^\d{14}$/.test(name.slice(prefix.length)))
     .map((name) => join(parent, name));
+}
+
+/** A rename would replace a file that came there since it was looked at. */
+async function moveToFree(staged: string, path: string): Promise<void> {
+  if ((await statOrMissing(path)) !== undefined) {
+    throw new AppError('FAILED', `switch ${path}: something came to that place meanwhile`, {
+      hint: `Find out what wrote ${path}, stop it, and restore again.`,
+    });
+  }
+  await move(staged, path);
 }
 
 async function move(from: string, to: string): Promise<void> {

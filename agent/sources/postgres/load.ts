@@ -118,11 +118,11 @@ async function requireAsDumped(
     toc.tableData.map(({ file }) => file),
     io.signal,
   );
-  const names = await tableNames(server, database, doing);
+  const labelled = Map.groupBy(await tableNames(server, database, doing), (table) => table.label);
 
   const comparable: { name: string; rows: bigint }[] = [];
   for (const { file, label } of toc.tableData) {
-    const found = names.filter((table) => table.label === label);
+    const found = labelled.get(label) ?? [];
     const [table] = found;
     if (found.length > 1 || (table === undefined && label.includes(UNREADABLE))) {
       io.log('warn', `${doing}: the rows of ${label} were not counted, its name cannot be told from the dump`);

@@ -70,6 +70,15 @@ describe('a staged path', () => {
     expect(await readFile(file, 'utf8')).toBe('new');
   });
 
+  it('does not replace what came to its place since it was staged', async () => {
+    const file = join(base, 'etc', 'app.conf');
+    const placed = await stagePlacement(join(from, 'a'), file, TIME, never);
+    await writeFile(file, 'written meanwhile');
+    await expect(placementSteps(placed)[0]?.()).rejects.toThrow('something came to that place meanwhile');
+    await undoPlacement(placed);
+    expect(await readFile(file, 'utf8')).toBe('written meanwhile');
+  });
+
   it('may be a symbolic link, which is not followed', async () => {
     await symlink('/nowhere', join(base, 'link'));
     const placed = await stagePlacement(join(base, 'link'), path, TIME, never);
