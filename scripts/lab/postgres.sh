@@ -34,21 +34,23 @@ postgres_up() {
   head -n 1 "$PG_DIR/data/postmaster.pid" >"$HOLDFAST_LAB/run/postgres.pid"
 }
 
+# Beside its place, which it gets when it is whole: one that was interrupted is begun again.
 postgres_init() {
-  local password_file
+  local password_file new=$PG_DIR/data.new
+  rm -rf "$new"
   # Every directory on the way must let the user postgres through.
   if [ "$(id -u)" -eq 0 ]; then
     chmod a+x "$HOLDFAST_LAB"
-    install -d -o postgres -g postgres -m 700 "$PG_DIR" "$PG_DIR/data" "$PG_DIR/run"
+    install -d -o postgres -g postgres -m 700 "$PG_DIR" "$new" "$PG_DIR/run"
     password_file=$(mktemp) && cp "$HOLDFAST_LAB/secrets/postgres" "$password_file" && chown postgres "$password_file"
   else
-    install -d -m 700 "$PG_DIR" "$PG_DIR/data" "$PG_DIR/run"
+    install -d -m 700 "$PG_DIR" "$new" "$PG_DIR/run"
     password_file=$HOLDFAST_LAB/secrets/postgres
   fi
-  as_postgres "$PG_BIN/initdb" -D "$PG_DIR/data" -A scram-sha-256 --pwfile="$password_file" -E UTF8 --locale=C.UTF-8 --no-sync
+  as_postgres "$PG_BIN/initdb" -D "$new" -A scram-sha-256 --pwfile="$password_file" -E UTF8 --locale=C.UTF-8 --no-sync
   [ "$password_file" = "$HOLDFAST_LAB/secrets/postgres" ] || rm -f "$password_file"
   # Durability is not what the lab is for; speed is.
-  cat >>"$PG_DIR/data/postgresql.conf" <<CONF
+  cat >>"$new/postgresql.conf" <<CONF
 port = $PG_PORT
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '$PG_DIR/run'
@@ -58,6 +60,8 @@ full_page_writes = off
 shared_buffers = 128MB
 max_wal_size = 2GB
 CONF
+  rm -rf "$PG_DIR/data"
+  mv "$new" "$PG_DIR/data"
 }
 
 postgres_down() {

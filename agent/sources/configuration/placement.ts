@@ -17,7 +17,10 @@ export const placedSchema = z.strictObject({
   staged: z.string(),
   /** The replaced state, beside the path, from the switch until the commit; null: there was none. */
   old: z.string().nullable(),
-  /** `device:inode` of what was staged: by it the new state is known under any name. */
+  /**
+   * The inode of what was staged: by it the new state is known under any name. Not with its device, whose number may be
+   * another after a restart of the machine; all the names are in one directory.
+   */
   identity: z.string(),
   /** The topmost of the parent directories that had to be created. */
   createdParent: z.string().nullable(),
@@ -67,14 +70,17 @@ export async function buildPlacement(
 /** One rename each, durable before the next. */
 export function placementSteps(placed: Placed): (() => Promise<void>)[] {
   const { path, staged, old } = placed;
-  return [...(old === null ? [] : [() => move(path, old)]), () => move(staged, path)];
+  return [...(old === null ? [] : [() => move(path, old)]), () => moveToFree(staged, path)];
 }
 
 /** The old state back in its place, from wherever the steps were cut off; what was staged is removed. Repeatable. */
 export async function undoPlacement(placed: Placed): Promise<void> {
   const { path, staged, old } = placed;
-  if ((await identityOf(path)) === placed.identity) await move(path, staged);
-  if (old !== null && (await statOrMissing(old)) !== undefined) {
+  const oldAside = old !== null && (await statOrMissing(old)) !== undefined;
+  // The old one is moved away first. With it back in its place, what lies there may have got the inode of what was removed.
+  const switched = (old === null || oldAside) && (await identityOf(path)) === placed.identity;
+  if (switched) await move(path, staged);
+  if (oldAside) {
     if ((await statOrMissing(path)) !== undefined) {
       throw new AppError('UNKNOWN_STATE', `put back ${path}: something else took its place; the old state is in ${old}`, {
         hint: `Look at ${path}, move it away, then: mv ${old} ${path}`,
@@ -121,6 +127,16 @@ async function siblings(path: string, kind: 'new' | 'old'): Promise<string[]> {
     .map((name) => join(parent, name));
 }
 
+/** A rename would replace a file that came there since it was looked at. */
+async function moveToFree(staged: string, path: string): Promise<void> {
+  if ((await statOrMissing(path)) !== undefined) {
+    throw new AppError('FAILED', `switch ${path}: something came to that place meanwhile`, {
+      hint: `Find out what wrote ${path}, stop it, and restore again.`,
+    });
+  }
+  await move(staged, path);
+}
+
 async function move(from: string, to: string): Promise<void> {
   await rename(from, to);
   await syncDirectory(dirname(to));
@@ -128,7 +144,7 @@ async function move(from: string, to: string): Promise<void> {
 
 async function identityOf(path: string): Promise<string | undefined> {
   const stat = await statOrMissing(path);
-  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+  return stat === undefined ? undefined : String(stat.ino);
 }
 
 /** Empty ones only: what came into them meanwhile stays. */

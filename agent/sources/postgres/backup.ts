@@ -1,28 +1,33 @@
 /** The backup of PostgreSQL databases and of the configuration beside them. Each dump is of one moment; several databases are not of the same one. */
-import { mkdir, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { formatSize } from '#common/bytes.ts';
 import type { Clock } from '#common/clock.ts';
 import { AppError } from '#common/errors.ts';
-import { measureTree, statOrMissing } from '../configuration/tree.ts';
+import { measureConfiguration } from '../configuration/measure.ts';
+import { measureTree } from '../configuration/tree.ts';
 import type { BackupContent, BackupRequest, PreparedBackup, SourceIo } from '../source.ts';
 import { readDatabase } from './database.ts';
 import { encodeFacts } from './facts.ts';
 import type { DatabaseFacts } from './facts.ts';
 import { configurationPath, databasePaths } from './layout.ts';
+import { excludeArguments, readLeftOut } from './left-out.ts';
+import type { LeftOut } from './left-out.ts';
 import { directoryName } from './names.ts';
 import { whilePolling } from './poll.ts';
-import { readRoles, rolesScript } from './roles.ts';
+import { mergeRoles, readRoles, rolesScript } from './roles.ts';
 import { LOCK_WAIT_MS, openServer } from './server.ts';
 import type { PostgresServer } from './server.ts';
 import type { PostgresSourceSettings } from './settings.ts';
 import { readSizes } from './sizes.ts';
 import type { DatabaseSizes } from './sizes.ts';
+import { orSpoolFull, requireSpool } from './spool.ts';
 
 /** How often the growing dump is looked at. */
 const LOOK_MS = 1000;
 
 interface ChosenDatabase {
   readonly name: string;
+  readonly leftOut: LeftOut;
   readonly sizes: DatabaseSizes;
 }
 
@@ -34,7 +39,7 @@ export async function preparePostgresBackup(
   clock: Clock,
 ): Promise<PreparedBackup> {
   const server = await openServer(settings, io.signal);
-  const dumpMajor = await requireFittingTool(server);
+  const dumpMajor = await requireFittingTool(server, io);
   const databases = await chooseDatabases(server, settings, request);
   const configuration = await measureConfiguration(settings.configuration, io);
   const content = databases.reduce((sum, { sizes }) => sum + sizes.content, 0n);
@@ -58,26 +63,26 @@ export async function preparePostgresBackup(
     },
   };
 
-  async function backUpDatabase({ name, sizes }: ChosenDatabase): Promise<DatabaseFacts> {
+  async function backUpDatabase(database: ChosenDatabase): Promise<DatabaseFacts> {
+    const { name, sizes } = database;
     const directory = directoryName(name);
     const paths = databasePaths(io.workDirectory, prefix, directory);
     await mkdir(paths.base, { recursive: true, mode: 0o700 });
-    if (sizes.excluded.length > 0) {
-      io.log(
-        'info',
-        `${name}: the data of ${sizes.excluded.length} tables are left out: ${sizes.excluded.join(', ').slice(0, 500)}`,
-      );
-    }
-    await dump(name, paths.dump, sizes.content);
-    const [properties, roles] = [await readDatabase(server, name), await readRoles(server, name)];
+    tellLeftOut(database, io);
+    // The dump may name a role that goes away while it is made, or that came just before it.
+    const rolesBefore = await readRoles(server, name);
+    await dump(database, paths.dump);
+    const roles = mergeRoles(rolesBefore, await readRoles(server, name));
+    const properties = await readDatabase(server, name);
     await writeFile(paths.properties, `${JSON.stringify(properties, null, 2)}\n`, { mode: 0o600 });
     await writeFile(paths.roles, `${JSON.stringify(roles, null, 2)}\n`, { mode: 0o600 });
     await writeFile(paths.script, rolesScript(roles, server.major), { mode: 0o600 });
     return { name, directory, bytes: sizes.database, roles: roles.roles.map((role) => role.name) };
   }
 
-  async function dump(name: string, into: string, expected: bigint): Promise<void> {
+  async function dump({ name, leftOut, sizes }: ChosenDatabase, into: string): Promise<void> {
     const phase = `dump ${name}`;
+    const doing = `dump the database ${name}`;
     const args = [
       '-Fd',
       `-j${settings.jobs}`,
@@ -86,12 +91,13 @@ export async function preparePostgresBackup(
       '--no-sync',
       '--no-password',
       `--lock-wait-timeout=${LOCK_WAIT_MS}`,
-      ...settings.excludeDataOf.map((pattern) => `--exclude-table-data=${pattern}`),
+      ...excludeArguments(leftOut),
       '-f',
       into,
     ];
-    const look = async () => io.progress(phase, (await measureTree(into)).bytes, expected);
-    await whilePolling(server.run('pg_dump', `dump the database ${name}`, args, name), { everyMs: LOOK_MS, clock, io }, look);
+    const look = async () => io.progress(phase, (await measureTree(into)).bytes, sizes.content);
+    const dumping = whilePolling(server.run('pg_dump', doing, args, name), { everyMs: LOOK_MS, clock, io }, look);
+    await orSpoolFull(io.workDirectory, doing, dumping);
     const { bytes } = await measureTree(into);
     io.progress(phase, bytes, bytes);
     io.log('info', `dumped the database ${name}: ${formatSize(bytes)}`);
@@ -116,13 +122,20 @@ export async function preparePostgresBackup(
 }
 
 /** An older pg_dump refuses a newer server; said here with both versions, before anything is done. */
-async function requireFittingTool(server: PostgresServer): Promise<number> {
+async function requireFittingTool(server: PostgresServer, io: SourceIo): Promise<number> {
   const tool = await server.toolVersion('pg_dump');
   if (tool.major < server.major) {
     throw new AppError(
       'REFUSED',
       `dump from ${server.address}: pg_dump is of version ${tool.text} and the server of version ${server.version}; pg_dump must not be older`,
       { hint: `Install the client tools of PostgreSQL ${server.major}, or name their directory as toolsDirectory.` },
+    );
+  }
+  if (tool.major > server.major) {
+    io.log(
+      'warn',
+      `pg_dump is of version ${tool.text}, newer than the server (${server.version}): a server of that version may be needed to restore. ` +
+        `Install the client tools of PostgreSQL ${server.major}`,
     );
   }
   return tool.major;
@@ -152,34 +165,21 @@ async function chooseDatabases(
     );
   }
   const chosen: ChosenDatabase[] = [];
-  for (const name of names) chosen.push({ name, sizes: await readSizes(server, name, settings.excludeDataOf) });
+  for (const name of names) {
+    const leftOut = await readLeftOut(server, name, settings.excludeDataOf);
+    chosen.push({ name, leftOut, sizes: await readSizes(server, name, leftOut) });
+  }
   return chosen;
 }
 
-async function measureConfiguration(paths: readonly string[], io: SourceIo): Promise<bigint> {
-  let total = 0n;
-  for (const path of paths) {
-    const stat = await statOrMissing(path);
-    // Left out silently, it would be missed on the day of the restore.
-    if (stat === undefined) {
-      throw new AppError('NOT_FOUND', `back up the configuration ${path}: it does not exist`, {
-        hint: 'Correct the path in the configuration of the agent.',
-      });
-    }
-    if (stat.isSymbolicLink()) io.log('warn', `the configuration path ${path} is a symbolic link: only the link is kept`);
-    total += (await measureTree(path)).bytes;
+function tellLeftOut({ name, leftOut: { tables, needed } }: ChosenDatabase, io: SourceIo): void {
+  const some = (labels: readonly string[]) => labels.join(', ').slice(0, 500);
+  if (tables.length > 0) {
+    const labels = tables.map((table) => `${table.schema}.${table.name}`);
+    io.log('info', `${name}: the data of ${tables.length} tables are left out: ${some(labels)}`);
   }
-  return total;
-}
-
-async function requireSpool(directory: string, needed: bigint): Promise<void> {
-  const { bavail, bsize } = await statfs(directory, { bigint: true });
-  if (bavail * bsize < needed) {
-    throw new AppError(
-      'NO_SPACE',
-      `dump into ${directory}: ${formatSize(bavail * bsize)} are free there, and the dumps may need ${formatSize(needed)}`,
-      { hint: "Free space there, or put the agent's stateDirectory on a larger partition." },
-    );
+  if (needed.length > 0) {
+    io.log('warn', `${name}: the data of ${some(needed)} are kept: data of this backup refer to them by foreign keys`);
   }
 }
 

@@ -21,7 +21,9 @@ const databaseSchema = z.strictObject({
   settings: z.array(z.strictObject({ role: z.string().nullable(), setting: z.string() })),
   /** A database made from template0 has it; one that was made without it must lose it again. */
   hasPublicSchema: z.boolean(),
-  /** Other than pg_default. */
+  /** Where its tables lie that name no other; null: in pg_default. */
+  tablespace: z.string().nullable(),
+  /** All that it uses, other than pg_default. */
   tablespaces: z.array(z.string()),
 });
 
@@ -45,6 +47,7 @@ export async function readDatabase(server: PostgresServer, database: string): Pr
           'role', case when setrole <> 0 then pg_get_userbyid(setrole) end, 'setting', setting)), '[]')
         from pg_db_role_setting, unnest(setconfig) setting where setdatabase = d.oid),
       'hasPublicSchema', exists (select from pg_namespace where nspname = 'public'),
+      'tablespace', (select spcname from pg_tablespace where oid >= 16384 and oid = d.dattablespace),
       'tablespaces', (select coalesce(json_agg(spcname), '[]') from pg_tablespace
         where oid >= 16384 and (oid = d.dattablespace or oid in (select reltablespace from pg_class))))
     from pg_database d where d.datname = current_database();`,
@@ -52,8 +55,8 @@ export async function readDatabase(server: PostgresServer, database: string): Pr
   );
 }
 
-/** An empty database like the kept one, under another name. */
-export function createDatabase(kept: KeptDatabase, name: string, serverMajor: number): string {
+/** An empty database like the kept one, under another name. Superusers only may connect to it, until applyProperties. */
+export function createDatabase(kept: KeptDatabase, name: string, serverMajor: number, tablespace: string | null): string {
   const parts = [
     'TEMPLATE template0',
     `OWNER ${quoteIdentifier(kept.owner)}`,
@@ -61,6 +64,8 @@ export function createDatabase(kept: KeptDatabase, name: string, serverMajor: nu
     ...(kept.collate === null ? [] : [`LC_COLLATE ${quoteLiteral(kept.collate)}`]),
     ...(kept.ctype === null ? [] : [`LC_CTYPE ${quoteLiteral(kept.ctype)}`]),
     ...(serverMajor < 15 ? [] : localeOf(kept)),
+    ...(tablespace === null ? [] : [`TABLESPACE ${quoteIdentifier(tablespace)}`]),
+    'CONNECTION LIMIT 0',
   ];
   return `CREATE DATABASE ${quoteIdentifier(name)} WITH ${parts.join(' ')}`;
 }
@@ -68,7 +73,8 @@ export function createDatabase(kept: KeptDatabase, name: string, serverMajor: nu
 function localeOf(kept: KeptDatabase): string[] {
   const locale = kept.locale === null ? '' : quoteLiteral(kept.locale);
   if (kept.localeProvider === 'b') return ['LOCALE_PROVIDER builtin', `BUILTIN_LOCALE ${locale}`];
-  if (kept.localeProvider !== 'i') return [];
+  // Said, because the template may have another; and older servers had no other to tell of.
+  if (kept.localeProvider !== 'i') return ['LOCALE_PROVIDER libc'];
   const rules = kept.icuRules === null ? [] : [`ICU_RULES ${quoteLiteral(kept.icuRules)}`];
   return ['LOCALE_PROVIDER icu', `ICU_LOCALE ${locale}`, ...rules];
 }
@@ -84,7 +90,7 @@ export function applyProperties(kept: KeptDatabase, name: string): string[] {
         : `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} SET ${settingAssignment(setting)}`,
     ),
     ...(kept.comment === null ? [] : [`COMMENT ON DATABASE ${database} IS ${quoteLiteral(kept.comment)}`]),
-    ...(kept.connectionLimit === -1 ? [] : [`ALTER DATABASE ${database} CONNECTION LIMIT ${kept.connectionLimit}`]),
+    `ALTER DATABASE ${database} CONNECTION LIMIT ${kept.connectionLimit}`,
   ];
 }
 

@@ -1,24 +1,25 @@
 /** What depends on the databases is stopped before the switch of a restore and started afterwards, by configured commands. */
-import { runTool } from '../../tool.ts';
+import { startService, stopService } from '../service-switch.ts';
+import type { Service } from '../service-switch.ts';
 import type { SourceIo } from '../source.ts';
 import type { PostgresSourceSettings } from './settings.ts';
 
+const NAME = 'what depends on it';
+
 export async function stopDependants(settings: PostgresSourceSettings, io: SourceIo): Promise<void> {
-  await runAll('stop what depends on it', settings.beforeRestore, settings, io);
+  for (const stop of settings.beforeRestore) {
+    io.log('info', `stop ${NAME}: ${stop.join(' ')}`);
+    await stopService(service(settings, { stop }), io);
+  }
 }
 
 export async function startDependants(settings: PostgresSourceSettings, io: SourceIo): Promise<void> {
-  await runAll('start what depends on it', settings.afterRestore, settings, io);
+  for (const start of settings.afterRestore) {
+    io.log('info', `start ${NAME}: ${start.join(' ')}`);
+    await startService(service(settings, { start }), io);
+  }
 }
 
-async function runAll(
-  doing: string,
-  commands: readonly (readonly string[])[],
-  settings: PostgresSourceSettings,
-  io: SourceIo,
-): Promise<void> {
-  for (const [command = '', ...args] of commands) {
-    io.log('info', `${doing}: ${[command, ...args].join(' ')}`);
-    await runTool({ doing, command, args, timeoutMs: settings.timeoutMs, signal: io.signal });
-  }
+function service({ timeoutMs }: PostgresSourceSettings, command: Partial<Pick<Service, 'start' | 'stop'>>): Service {
+  return { name: NAME, start: undefined, stop: undefined, ...command, timeoutMs };
 }

@@ -8,6 +8,7 @@ import { applyProperties, keptDatabaseSchema } from './database.ts';
 import type { KeptDatabase } from './database.ts';
 import { countDumpLargeObjects, countDumpRows } from './dump-rows.ts';
 import type { databasePaths } from './layout.ts';
+import { OF_EXTENSION, OWN_RELATIONS } from './own-relations.ts';
 import { whilePolling } from './poll.ts';
 import { quoteLiteral } from './quote.ts';
 import { rolesSchema } from './roles.ts';
@@ -59,6 +60,8 @@ export async function loadDatabase(
     readonly kept: Kept;
     readonly paths: Paths;
     readonly name: string;
+    /** Whether tables go into the tablespaces they were in. */
+    readonly tablespaces: boolean;
     readonly jobs: number;
     readonly expectedBytes: bigint;
   },
@@ -70,7 +73,15 @@ export async function loadDatabase(
   const maintenance = server.maintenanceDatabase;
   if (!properties.hasPublicSchema) await server.execute(of.name, restoring, ['DROP SCHEMA public']);
 
-  const args = ['-Fd', `-j${of.jobs}`, '--exit-on-error', '--no-password', ...(await tablespaceArgs(server, properties, io))];
+  const args = [
+    '-Fd',
+    `-j${of.jobs}`,
+    '--exit-on-error',
+    '--no-password',
+    // One is no data of this database, and keeps it from being dropped: no roll back could be clean.
+    '--no-subscriptions',
+    ...(of.tablespaces ? [] : ['--no-tablespaces']),
+  ];
   const phase = `restore ${properties.name}`;
   const size = `select to_json(pg_database_size(${quoteLiteral(of.name)})::text);`;
   const look = async () => {
@@ -85,18 +96,8 @@ export async function loadDatabase(
 
   const loaded = await requireAsDumped(server, of.paths.dump, of.name, properties.name, io);
   await server.execute(of.name, `${restoring}: analyze it`, ['ANALYZE']);
-  await server.execute(maintenance, `${restoring}: set its grants and settings`, applyProperties(properties, of.name));
+  await server.execute(maintenance, `${restoring}: set its grants, settings and limit`, applyProperties(properties, of.name));
   return loaded;
-}
-
-async function tablespaceArgs(server: PostgresServer, properties: KeptDatabase, io: SourceIo): Promise<string[]> {
-  if (properties.tablespaces.length === 0) return [];
-  const sql = `select coalesce(json_agg(spcname), '[]') from pg_tablespace;`;
-  const present = await server.query(server.maintenanceDatabase, 'list the tablespaces', sql, z.array(z.string()));
-  const missing = properties.tablespaces.filter((name) => !present.includes(name));
-  if (missing.length === 0) return [];
-  io.log('warn', `the server has no tablespace ${missing.join(', ')}: all of ${properties.name} goes into the default one`);
-  return ['--no-tablespaces'];
 }
 
 async function requireAsDumped(
@@ -109,17 +110,19 @@ async function requireAsDumped(
   const doing = `compare the restored ${original} with its dump`;
   io.log('info', doing);
   const toc = parseToc((await server.run('pg_restore', doing, ['--list', dump])).stdout);
+  if (toc.subscriptions)
+    io.log('warn', `the subscriptions of ${original} are not restored: create them again when it is in place`);
   await requireRelations(server, toc, database, doing);
   const expected = await countDumpRows(
     dump,
     toc.tableData.map(({ file }) => file),
     io.signal,
   );
-  const names = await tableNames(server, database, doing);
+  const labelled = Map.groupBy(await tableNames(server, database, doing), (table) => table.label);
 
   const comparable: { name: string; rows: bigint }[] = [];
   for (const { file, label } of toc.tableData) {
-    const found = names.filter((table) => table.label === label);
+    const found = labelled.get(label) ?? [];
     const [table] = found;
     if (found.length > 1 || (table === undefined && label.includes(UNREADABLE))) {
       io.log('warn', `${doing}: the rows of ${label} were not counted, its name cannot be told from the dump`);
@@ -147,10 +150,6 @@ async function requireAsDumped(
   await requireLargeObjects(server, dump, database, doing, io);
   return { tables: toc.relations.TABLE, rows: comparable.reduce((sum, { rows }) => sum + rows, 0n) };
 }
-
-const OWN_RELATIONS = `from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`;
-const OF_EXTENSION = `exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')`;
 
 async function requireRelations(server: PostgresServer, toc: Toc, database: string, doing: string): Promise<void> {
   const sql = `select coalesce(json_object_agg(relkind, number), '{}') from

@@ -23,7 +23,7 @@ export async function lookAtServer(
 ): Promise<void> {
   try {
     const server = await openServer(settings, io.signal);
-    found.refusals.push(...(await serverFaults(server, facts)));
+    await lookAtVersions(server, facts, found);
     const data = await dataDirectory(server, settings);
     const bytes = selection.databases.reduce((sum, { kept }) => sum + kept.bytes, 0n);
     if (data !== undefined) await addNeed(found, data, bytes);
@@ -38,22 +38,24 @@ export async function lookAtServer(
   }
 }
 
-async function serverFaults(server: PostgresServer, facts: PostgresFacts): Promise<string[]> {
-  const faults: string[] = [];
-  if (server.standby) faults.push(`the server at ${server.address} is a standby: restore on its primary`);
+async function lookAtVersions(server: PostgresServer, facts: PostgresFacts, { refusals, warnings }: Findings): Promise<void> {
+  if (server.standby) refusals.push(`the server at ${server.address} is a standby: restore on its primary`);
   if (!server.superuser) {
-    faults.push(`the user ${server.user} is no superuser of ${server.address}: databases and roles of others cannot be made`);
+    refusals.push(`the user ${server.user} is no superuser of ${server.address}: databases and roles of others cannot be made`);
   }
   if (server.major < facts.serverMajor) {
-    faults.push(
+    refusals.push(
       `the server at ${server.address} is of version ${server.version}, the backup of the newer ${facts.serverVersion}`,
     );
   }
   const tool = await server.toolVersion('pg_restore');
   if (tool.major < facts.dumpMajor) {
-    faults.push(`pg_restore is of version ${tool.text}, the backup was made by pg_dump ${facts.dumpMajor}`);
+    refusals.push(`pg_restore is of version ${tool.text}, the backup was made by pg_dump ${facts.dumpMajor}`);
+  } else if (tool.major > server.major) {
+    warnings.push(
+      `pg_restore is of version ${tool.text}, newer than the server (${server.version}), which may refuse what it says; that would be before the switch`,
+    );
   }
-  return faults;
 }
 
 async function lookAtDatabase(
@@ -82,6 +84,9 @@ async function lookAtDatabase(
   const use = await usage(server, target);
   if (use.prepared > 0) found.refusals.push(`${target} has ${use.prepared} prepared transactions: commit or roll them back`);
   if (use.slots.length > 0) found.refusals.push(`${target} has the replication slots ${use.slots.join(', ')}: drop them`);
+  if (use.subscriptions.length > 0) {
+    found.refusals.push(`${target} has the subscriptions ${use.subscriptions.join(', ')}: drop them`);
+  }
   if (use.sessions > 0 && settings.beforeRestore.length === 0) {
     found.mustBeStopped.push(
       `what is connected to ${target} (${use.sessions} sessions: ${use.applications.join(', ')}); sessions still there are ended`,
@@ -99,12 +104,15 @@ async function usage(server: PostgresServer, database: string) {
       'applications', (select coalesce(json_agg(distinct coalesce(nullif(application_name, ''), usename, 'unnamed')), '[]')
         from pg_stat_activity where datname = ${name}),
       'prepared', (select count(*) from pg_prepared_xacts where database = ${name}),
-      'slots', (select coalesce(json_agg(slot_name), '[]') from pg_replication_slots where database = ${name}));`,
+      'slots', (select coalesce(json_agg(slot_name), '[]') from pg_replication_slots where database = ${name}),
+      'subscriptions', (select coalesce(json_agg(s.subname), '[]') from pg_subscription s
+        join pg_database d on d.oid = s.subdbid where d.datname = ${name}));`,
     z.object({
       sessions: z.number(),
       applications: z.array(z.string()),
       prepared: z.number(),
       slots: z.array(z.string()),
+      subscriptions: z.array(z.string()),
     }),
   );
 }

@@ -15,16 +15,18 @@ import { loadDatabase, readKept } from './load.ts';
 import type { Kept, Loaded } from './load.ts';
 import { besideName } from './names.ts';
 import { orWarn } from './or-warn.ts';
+import { OF_EXTENSION, OWN_RELATIONS } from './own-relations.ts';
 import { selectRestore } from './select.ts';
 import type { DatabaseTarget } from './select.ts';
 import { openServer } from './server.ts';
 import type { PostgresServer } from './server.ts';
 import type { PostgresSourceSettings } from './settings.ts';
-import { describeStaged, removeLeftovers, removeRoles, stageRoles } from './stage.ts';
+import { describeStaged, removeLeftovers, removeRoles, stageRoles, systemIdentifier } from './stage.ts';
 import { encodeUndo, switchSteps } from './staged.ts';
 import type { Staged } from './staged.ts';
 import { commitDatabase, dropDatabase } from './switch.ts';
 import type { StagedDatabase } from './switch.ts';
+import { canKeepTablespaces } from './tablespaces.ts';
 import { undoStaged } from './undo.ts';
 
 type State = 'staging' | 'switching' | 'ended';
@@ -43,7 +45,13 @@ export async function preparePostgresRestore(
   // Clean-up and roll back go on when the run was stopped.
   const steady = server?.under(new AbortController().signal);
   const time = diskTime(clock.now());
-  const staged: Staged = { databases: [], placements: [], roles: [], inPlace: selection.inPlace };
+  const staged: Staged = {
+    system: server === undefined ? null : await systemIdentifier(server),
+    databases: [],
+    placements: [],
+    roles: [],
+    inPlace: selection.inPlace,
+  };
   const loaded = new Map<string, { kept: Kept; loaded: Loaded }>();
   /** Names of databases that this restore made, or was making. */
   const created: string[] = [];
@@ -96,8 +104,7 @@ export async function preparePostgresRestore(
     },
 
     async rollBack() {
-      const open = steady === undefined ? undefined : () => Promise.resolve(steady);
-      await undoStaged(staged, open, settings, { ...io, signal: new AbortController().signal }, dependantsStopped);
+      await undoStaged(staged, settings, { ...io, signal: new AbortController().signal }, clock, dependantsStopped);
       state = 'ended';
     },
 
@@ -123,9 +130,14 @@ export async function preparePostgresRestore(
     const name = besideName(target, 'new', time);
     io.log('info', `restoring the database ${kept.name} as ${name}`);
     created.push(name);
-    await on.execute(on.maintenanceDatabase, `create the database ${name}`, [createDatabase(content.properties, name, on.major)]);
+    const tablespaces = await canKeepTablespaces(on, content.properties, io);
+    const create = createDatabase(content.properties, name, on.major, tablespaces ? content.properties.tablespace : null);
+    // Not to be cut off: the server would finish it after the clean-up had looked for it.
+    const sure = on.under(new AbortController().signal);
+    await sure.execute(on.maintenanceDatabase, `create the database ${name}`, [create]);
+    io.signal.throwIfAborted();
     staged.databases.push(await describeStaged(on, target, name, besideName(target, 'old', time)));
-    const options = { kept: content, paths, name, jobs: settings.jobs, expectedBytes: kept.bytes };
+    const options = { kept: content, paths, name, tablespaces, jobs: settings.jobs, expectedBytes: kept.bytes };
     loaded.set(target, { kept: content, loaded: await loadDatabase(on, options, io, clock) });
   }
 
@@ -138,8 +150,7 @@ export async function preparePostgresRestore(
       name,
       doing,
       `select json_build_object('oid', d.oid::bigint, 'owner', pg_get_userbyid(d.datdba),
-        'tables', (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-          where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'))
+        'tables', (select count(*) ${OWN_RELATIONS} and c.relkind in ('r', 'p') and not ${OF_EXTENSION}))
         from pg_database d where d.datname = current_database();`,
       z.object({ oid: z.int(), owner: z.string(), tables: z.int() }),
     );

@@ -84,6 +84,14 @@ export async function readRoles(server: PostgresServer, database: string): Promi
   );
 }
 
+/** All of both; what both hold as the later has it. */
+export function mergeRoles(earlier: Roles, later: Roles): Roles {
+  const named = new Map([...earlier.roles, ...later.roles].map((role) => [role.name, role]));
+  const key = ({ group, member }: Roles['memberships'][number]) => JSON.stringify([group, member]);
+  const memberships = new Map([...earlier.memberships, ...later.memberships].map((one) => [key(one), one]));
+  return { roles: [...named.values()], memberships: [...memberships.values()] };
+}
+
 export async function existingRoles(server: PostgresServer): Promise<ReadonlySet<string>> {
   const names = await server.query(
     server.maintenanceDatabase,

@@ -46,7 +46,7 @@ export function selectRestore(
   const named = Object.keys(renames);
   const chosen = facts.databases.filter(({ name }) => named.length === 0 || named.includes(name));
   const targets = chosen.map((kept): DatabaseTarget => {
-    const target = renames[kept.name] ?? kept.name;
+    const target = (Object.hasOwn(renames, kept.name) ? renames[kept.name] : undefined) ?? kept.name;
     return { kept, target, inPlace: target === kept.name };
   });
 

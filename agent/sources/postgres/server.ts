@@ -9,6 +9,8 @@ import type { PostgresSourceSettings } from './settings.ts';
 import { findToolsDirectory, toolPath, toolVersion as askVersion } from './tools.ts';
 import type { PostgresTool, ToolVersion } from './tools.ts';
 
+/** By which our sessions are known to the server. */
+export const APPLICATION_NAME = 'holdfast';
 const EVERY_STATUS = Array.from({ length: 256 }, (_, status) => status);
 /** psql's exit status when the connection could not be made or went bad. */
 const NO_CONNECTION = 2;
@@ -19,8 +21,9 @@ export const LOCK_WAIT_MS = 600_000;
 /** Not for the other tools: a dump keeps its database's encoding, and SQL_ASCII holds bytes that are no UTF-8. */
 const PSQL_ENVIRONMENT = {
   PGCLIENTENCODING: 'UTF8',
-  // A limit set for the role would end the counting of a large table.
-  PGOPTIONS: `-c lock_timeout=${LOCK_WAIT_MS} -c statement_timeout=0`,
+  // A limit set for the role would end the counting of a large table. What users of a database put on its search path
+  // would run in place of the functions called here, with the rights of the superuser.
+  PGOPTIONS: `-c search_path=pg_catalog -c lock_timeout=${LOCK_WAIT_MS} -c statement_timeout=0`,
 };
 /** Of a tool's own words, enough for the reason and not for the data it stumbled over. */
 const REASON_LENGTH = 600;
@@ -82,7 +85,7 @@ export async function openServer(settings: PostgresSourceSettings, signal: Abort
         PGUSER: connection.user,
         PGPASSWORD: password,
         PGCONNECT_TIMEOUT: String(CONNECT_TIMEOUT_S),
-        PGAPPNAME: 'holdfast',
+        PGAPPNAME: APPLICATION_NAME,
         ...(tool === 'psql' ? PSQL_ENVIRONMENT : {}),
       },
       ...(input === undefined ? {} : { input }),

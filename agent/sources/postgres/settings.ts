@@ -68,7 +68,7 @@ export interface Connection {
 export interface PostgresSourceSettings {
   readonly connection: Connection;
   readonly databases: readonly string[];
-  /** `schema.table` patterns of pg_dump whose data are left out. */
+  /** `schema.table` patterns of tables whose data are left out. */
   readonly excludeDataOf: readonly string[];
   /** Absolute paths kept beside the databases. */
   readonly configuration: readonly string[];

@@ -1,7 +1,9 @@
-/** How much a database takes, before it is dumped: upper guesses, which get closer the fresher the server's statistics are. */
+/**
+ * How much a database takes, before it is dumped: upper guesses, which get closer the fresher the server's statistics are.
+ * Except for what the server keeps compressed (wide columns) or as bytes: a dump has it as text, which may be many times larger.
+ */
 import { z } from 'zod';
-import { patternExpressions } from './exclude.ts';
-import { quoteLiteral } from './quote.ts';
+import type { LeftOut } from './left-out.ts';
 import type { PostgresServer } from './server.ts';
 
 const bytes = z.string().transform(BigInt);
@@ -10,28 +12,19 @@ const sizesSchema = z.strictObject({
   database: bytes,
   /** Of that, what a dump holds: rows and large objects. */
   content: bytes,
-  /** Tables whose data are left out. */
-  excluded: z.array(z.string()),
 });
 export type DatabaseSizes = z.infer<typeof sizesSchema>;
 
-export async function readSizes(
-  server: PostgresServer,
-  database: string,
-  excludeDataOf: readonly string[],
-): Promise<DatabaseSizes> {
-  const excluded = excludeDataOf
-    .map(patternExpressions)
-    .map(({ schema, table }) => `(n.nspname ~ ${quoteLiteral(schema)} and c.relname ~ ${quoteLiteral(table)})`);
+export async function readSizes(server: PostgresServer, database: string, leftOut: LeftOut): Promise<DatabaseSizes> {
   return server.query(
     database,
     `measure the database ${database}`,
     // From the catalogue's own figures: pg_table_size would wait for whoever has a table locked.
     `with relations as (
-      select c.oid, c.relkind, c.reltoastrelid, n.nspname, c.relname,
+      select c.oid, c.relkind, c.reltoastrelid,
         greatest(c.relpages, 0)::bigint * current_setting('block_size')::bigint as bytes,
         n.nspname = 'pg_catalog' and c.relname not like 'pg_largeobject%' as of_system,
-        c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and (${excluded.join(' or ') || 'false'}) as excluded
+        c.oid = any ('{${leftOut.tables.map(({ oid }) => oid).join(',')}}'::oid[]) as excluded
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
     ),
     left_out as (
@@ -46,8 +39,7 @@ export async function readSizes(
     select json_build_object(
       'database', greatest(pg_database_size(current_database()) - (select bytes from left_out), 0)::bigint::text,
       'content', greatest(pg_database_size(current_database()) - (select bytes from left_out)
-        - (select bytes from no_content), 0)::bigint::text,
-      'excluded', (select coalesce(json_agg(nspname || '.' || relname order by nspname, relname), '[]') from relations where excluded));`,
+        - (select bytes from no_content), 0)::bigint::text);`,
     sizesSchema,
   );
 }

@@ -1,4 +1,5 @@
 /** Builds what a restored database needs beside what is there: roles that are missing, and the database under a name of its own. */
+import { z } from 'zod';
 import { AppError, toAppError } from '#common/errors.ts';
 import type { SourceIo } from '../source.ts';
 import { isBesideName } from './names.ts';
@@ -50,6 +51,12 @@ export async function removeLeftovers(server: PostgresServer, target: string, io
     io.log('warn', `removing the database ${name}, which a restore that died left`);
     await dropDatabase(server, name);
   }
+}
+
+/** The number that initdb gave the server. */
+export async function systemIdentifier(server: PostgresServer): Promise<string> {
+  const sql = 'select to_json(system_identifier::text) from pg_control_system();';
+  return server.query(server.maintenanceDatabase, 'ask for the system identifier', sql, z.string());
 }
 
 /** What the switch and its undoing must know of the new database `newName` and of the one it shall replace. */

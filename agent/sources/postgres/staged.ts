@@ -8,6 +8,8 @@ import { databaseSteps, stagedDatabaseSchema } from './switch.ts';
 
 /** All that was staged, as JSON: with it another process can put the old state back. */
 const stagedSchema = z.strictObject({
+  /** The server's own number, by which it is known at any address; null: no database was staged. */
+  system: z.string().nullable(),
   databases: z.array(stagedDatabaseSchema),
   placements: z.array(placedSchema),
   /** Roles that this restore created; they go again when it is undone. */

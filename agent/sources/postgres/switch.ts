@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { AppError, toAppError } from '#common/errors.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
+import { APPLICATION_NAME } from './server.ts';
 import type { PostgresServer } from './server.ts';
 
 export const stagedDatabaseSchema = z.strictObject({
@@ -21,6 +22,9 @@ export type StagedDatabase = z.infer<typeof stagedDatabaseSchema>;
 /** How often a rename is tried while sessions that had begun to log in are going away; the server waits 5 s each time. */
 const RENAME_ATTEMPTS = 3;
 
+/** How often it is looked whether a session that was ended is gone, five times a second. */
+const ORPHAN_LOOKS = 50;
+
 /** Each leaves a state that undoDatabase understands. */
 export function databaseSteps(server: PostgresServer, staged: StagedDatabase): (() => Promise<void>)[] {
   const { name, newName, old } = staged;
@@ -31,12 +35,25 @@ export function databaseSteps(server: PostgresServer, staged: StagedDatabase): (
 /** The old database back under its name, from wherever the steps were cut off; the new one is dropped. Repeatable. */
 export async function undoDatabase(server: PostgresServer, staged: StagedDatabase): Promise<void> {
   const { name, newName, newOid, old } = staged;
+  await endOrphans(server, [name, newName, ...(old === null ? [] : [old.name])]);
   if ((await nameOf(server, newOid)) === name) {
     await closeDatabase(server, name);
     await renameDatabase(server, name, newName);
   }
   if (old !== null) await putBack(server, name, old);
   await dropStaged(server, staged);
+}
+
+/** A statement goes on in the server when the agent that sent it is gone: it must not rename behind our back. */
+async function endOrphans(server: PostgresServer, names: readonly string[]): Promise<void> {
+  const doing = `end what a restore that died had begun at ${names.join(', ')}`;
+  const ours = names.map((name) => `position(${quoteLiteral(`ALTER DATABASE ${quoteIdentifier(name)} `)} in query) = 1`);
+  const end = `select to_json(count(pg_terminate_backend(pid))) from pg_stat_activity
+    where application_name = ${quoteLiteral(APPLICATION_NAME)} and state = 'active' and (${ours.join(' or ')});`;
+  for (let look = 1; (await server.query(server.maintenanceDatabase, doing, end, z.int())) > 0; look++) {
+    if (look === ORPHAN_LOOKS) throw new AppError('FAILED', `${doing}: it does not end`);
+    await server.execute(server.maintenanceDatabase, doing, ['SELECT pg_sleep(0.2)']);
+  }
 }
 
 async function putBack(server: PostgresServer, name: string, old: NonNullable<StagedDatabase['old']>): Promise<void> {
@@ -63,8 +80,8 @@ async function putBack(server: PostgresServer, name: string, old: NonNullable<St
 }
 
 async function dropStaged(server: PostgresServer, staged: StagedDatabase): Promise<void> {
-  const present = await nameOf(server, staged.newOid);
-  if (present !== undefined) await dropDatabase(server, present);
+  // Under any other name it is not ours any more: somebody gave it that name.
+  if ((await nameOf(server, staged.newOid)) === staged.newName) await dropDatabase(server, staged.newName);
 }
 
 export async function commitDatabase(server: PostgresServer, { old }: StagedDatabase): Promise<void> {
@@ -72,8 +89,11 @@ export async function commitDatabase(server: PostgresServer, { old }: StagedData
 }
 
 export async function dropDatabase(server: PostgresServer, name: string): Promise<void> {
-  await closeDatabase(server, name);
-  await server.execute(server.maintenanceDatabase, `drop the database ${name}`, [`DROP DATABASE ${quoteIdentifier(name)}`]);
+  // From version 13 on it ends the sessions itself; and one whose drop was cut off before cannot be closed, only dropped.
+  const force = server.major >= 13;
+  if (!force) await closeDatabase(server, name);
+  const drop = `DROP DATABASE ${quoteIdentifier(name)}${force ? ' WITH (FORCE)' : ''}`;
+  await server.execute(server.maintenanceDatabase, `drop the database ${name}`, [drop]);
 }
 
 async function nameOf(server: PostgresServer, oid: number): Promise<string | undefined> {

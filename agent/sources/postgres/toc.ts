@@ -18,6 +18,7 @@ export function relkinds(kind: RelationKind): readonly string[] {
 export interface Toc {
   readonly relations: Readonly<Record<RelationKind, number>>;
   readonly tableData: readonly TableData[];
+  readonly subscriptions: boolean;
 }
 
 export interface TableData {
@@ -29,6 +30,7 @@ export interface TableData {
 
 /** The catalogue that holds tables, views and sequences: pg_class. Entries with 0 there are data, grants, comments. */
 const PG_CLASS = '1259';
+const PG_SUBSCRIPTION = '6100';
 
 /** Lines read `dumpId; catalogue oid KIND schema name owner`. */
 export function parseToc(listing: string): Toc {
@@ -40,6 +42,7 @@ export function parseToc(listing: string): Toc {
     'FOREIGN TABLE': 0,
   };
   const tableData: TableData[] = [];
+  let subscriptions = false;
   for (const line of listing.split('\n')) {
     const match = /^(\d+); (\d+) \d+ (.*)$/.exec(line);
     const [, dumpId, catalogue, rest] = match ?? [];
@@ -49,7 +52,9 @@ export function parseToc(listing: string): Toc {
       if (kind !== undefined) relations[kind]++;
     } else if (catalogue === '0' && rest.startsWith('TABLE DATA ')) {
       tableData.push({ file: `${dumpId}.dat`, label: rest.slice('TABLE DATA '.length) });
+    } else if (catalogue === PG_SUBSCRIPTION) {
+      subscriptions = true;
     }
   }
-  return { relations, tableData };
+  return { relations, tableData, subscriptions };
 }

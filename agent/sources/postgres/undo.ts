@@ -5,7 +5,7 @@ import { undoPlacement } from '../configuration/placement.ts';
 import type { SourceIo, UndoRecord } from '../source.ts';
 import { startDependants, stopDependants } from './dependants.ts';
 import { orWarn } from './or-warn.ts';
-import { removeRoles } from './stage.ts';
+import { removeRoles, systemIdentifier } from './stage.ts';
 import { openServer } from './server.ts';
 import type { PostgresServer } from './server.ts';
 import type { PostgresSourceSettings } from './settings.ts';
@@ -13,7 +13,7 @@ import { decodeUndo } from './staged.ts';
 import type { Staged } from './staged.ts';
 import { undoDatabase } from './switch.ts';
 
-/** How long a restarted agent waits for the server that it must put back, and how often it asks. */
+/** How long the server that must be put back is waited for, and how often it is asked. */
 const SERVER_START_MS = 300_000;
 const SERVER_RETRY_MS = 5000;
 
@@ -24,31 +24,15 @@ export async function undoPostgresRestore(
   clock: Clock,
 ): Promise<void> {
   const staged = decodeUndo(undo);
-  const open = () => openPatiently(settings, io, clock);
-  const needed = staged.databases.length > 0 || staged.roles.length > 0;
-  await undoStaged(staged, needed ? open : undefined, settings, io, staged.inPlace);
-}
-
-/** After a power cut the agent may be up before the server is. */
-async function openPatiently(settings: PostgresSourceSettings, io: SourceIo, clock: Clock): Promise<PostgresServer> {
-  const end = clock.monotonic() + SERVER_START_MS;
-  for (;;) {
-    try {
-      return await openServer(settings, io.signal);
-    } catch (error) {
-      const failure = toAppError(error, 'connect to PostgreSQL');
-      if (failure.code !== 'UNAVAILABLE' || clock.monotonic() >= end) throw failure;
-      io.log('warn', `${failure.message}; trying again`);
-      await clock.sleep(SERVER_RETRY_MS, io.signal);
-    }
-  }
+  await undoStaged(staged, settings, io, clock, staged.inPlace);
 }
 
 export async function undoStaged(
   staged: Staged,
-  open: (() => Promise<PostgresServer>) | undefined,
   settings: PostgresSourceSettings,
   io: SourceIo,
+  clock: Clock,
+  /** Whether what depends on it was stopped, or may have been. */
   dependants: boolean,
 ): Promise<void> {
   if (dependants) {
@@ -66,9 +50,10 @@ export async function undoStaged(
   for (const placed of staged.placements.toReversed()) {
     await attempt(`put back ${placed.path}`, () => undoPlacement(placed));
   }
-  if (open !== undefined) {
+  if (staged.system !== null) {
     await attempt('put the databases back', async () => {
-      const server = await open();
+      const server = await openPatiently(settings, io, clock);
+      await requireSameServer(server, staged);
       for (const database of staged.databases.toReversed()) {
         await attempt(`put back the database ${database.name}`, () => undoDatabase(server, database));
       }
@@ -83,4 +68,27 @@ export async function undoStaged(
   if (dependants) {
     await orWarn(io, 'start what depends on it', () => startDependants(settings, io));
   }
+}
+
+/** It may be starting: after a power cut, or after the failure that is being undone. */
+async function openPatiently(settings: PostgresSourceSettings, io: SourceIo, clock: Clock): Promise<PostgresServer> {
+  const end = clock.monotonic() + SERVER_START_MS;
+  for (;;) {
+    try {
+      return await openServer(settings, io.signal);
+    } catch (error) {
+      const failure = toAppError(error, 'connect to PostgreSQL');
+      if (failure.code !== 'UNAVAILABLE' || clock.monotonic() >= end) throw failure;
+      io.log('warn', `${failure.message}; trying again`);
+      await clock.sleep(SERVER_RETRY_MS, io.signal);
+    }
+  }
+}
+
+/** Databases are known by their oids, and those of another server mean nothing here. */
+async function requireSameServer(server: PostgresServer, staged: Staged): Promise<void> {
+  if ((await systemIdentifier(server)) === staged.system) return;
+  throw new AppError('UNKNOWN_STATE', `put the databases back: the server at ${server.address} is not the one they were on`, {
+    hint: 'Let the configuration of the agent name that server, or put the databases back by hand.',
+  });
 }

@@ -70,6 +70,15 @@ describe('a staged path', () => {
     expect(await readFile(file, 'utf8')).toBe('new');
   });
 
+  it('does not replace what came to its place since it was staged', async () => {
+    const file = join(base, 'etc', 'app.conf');
+    const placed = await stagePlacement(join(from, 'a'), file, TIME, never);
+    await writeFile(file, 'written meanwhile');
+    await expect(placementSteps(placed)[0]?.()).rejects.toThrow('something came to that place meanwhile');
+    await undoPlacement(placed);
+    expect(await readFile(file, 'utf8')).toBe('written meanwhile');
+  });
+
   it('may be a symbolic link, which is not followed', async () => {
     await symlink('/nowhere', join(base, 'link'));
     const placed = await stagePlacement(join(base, 'link'), path, TIME, never);
@@ -97,6 +106,19 @@ describe('a staged path', () => {
     await writeFile(join(base, 'x', 'used'), '');
     await undoPlacement(placed);
     expect(await readdir(join(base, 'x'))).toEqual(['used']);
+  });
+
+  it('is known again after the disk got another device number, as a restart of the machine may give it', async () => {
+    const placed = await stagePlacement(from, path, TIME, never);
+    expect(placed.identity).toBe(String((await lstat(placed.staged)).ino));
+  });
+
+  it('is not taken for what came to the path after it was undone, though that may get the same inode', async () => {
+    const placed = await stagePlacement(from, path, TIME, never);
+    for (const step of placementSteps(placed)) await step();
+    await undoPlacement(placed);
+    await undoPlacement({ ...placed, identity: String((await lstat(path)).ino) });
+    expect(await readFile(join(path, 'a'), 'utf8')).toBe('old');
   });
 
   it('is told from what another put there', async () => {

@@ -112,6 +112,19 @@ describe('a backup fails with the reason and the next step when', () => {
     expect(error.message).toContain('back up "gone": no such database');
   });
 
+  it('a configuration path is a symbolic link to what is not backed up: only the link would be kept', async () => {
+    const base = await scratch.directory();
+    const [link, real] = [join(base, 'current'), join(base, 'conf-1.2')];
+    await makeConfiguration(real);
+    await symlink('conf-1.2', link);
+    const error = await failure(backUp(omsSource(server, { configuration: [link] }), scratch));
+    expect(error).toMatchObject({ code: 'INVALID' });
+    expect(error.message).toContain(`${link}: it is a symbolic link`);
+    expect(error.hint).toContain(real);
+    // Together with what it points to it is.
+    await backUp(omsSource(server, { configuration: [link, real] }), scratch);
+  });
+
   it('a database is asked for that is not configured', async () => {
     const error = await failure(backUp(dbServiceSource(server, ['oms']), scratch, undefined, ['postgres']));
     expect(error).toMatchObject({ code: 'INVALID', hint: 'Configured are "oms".' });
@@ -190,6 +203,19 @@ touch ${marks}/begun; while [ ! -e ${marks}/go ]; do sleep 0.05; done; exec REAL
     }
   });
 
+  it('the spool is full before the dump ends: what compresses well is larger there than in the database', async () => {
+    await server.sql('oms', `CREATE TABLE public.wide AS SELECT n, repeat('x', 1000000) AS t FROM generate_series(1, 60) n`);
+    const io = await scratch.io();
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=30m', 'holdfast-test', io.workDirectory]);
+    try {
+      const error = await failure(backUp(omsSource(server), scratch, io));
+      expect(error.code).toBe('NO_SPACE');
+      expect(error.message).toContain(`${io.workDirectory} is full`);
+    } finally {
+      await run('umount', [io.workDirectory]);
+    }
+  });
+
   it('it is stopped', async () => {
     const toolsDirectory = await toolsWith({ pg_dump: '[ "$1" = --version ] && exec REAL "$@"; sleep 4343 & wait' });
     const io = await scratch.io();
@@ -198,6 +224,40 @@ touch ${marks}/begun; while [ ! -e ${marks}/go ]; do sleep 0.05; done; exec REAL
     io.stop.abort();
     expect((await backup).code).toBe('STOPPED');
     expect(await processes('sleep 4343')).toEqual([]);
+  });
+});
+
+describe('a backup is whole although', () => {
+  it('a role goes away while its database is dumped', async () => {
+    // In the dump's snapshot it still owns something.
+    const toolsDirectory = await toolsWith({
+      pg_dump: `REAL "$@" || exit 1
+[ "$1" = --version ] || REALDIR/psql -q -X -d "$PGDATABASE_OF_TEST" -c 'REASSIGN OWNED BY leaver TO oms_owner' -c 'DROP ROLE leaver'`
+        .replace('REALDIR', server.tools)
+        .replace('$PGDATABASE_OF_TEST', 'dbname=oms'),
+    });
+    await server.sql(
+      'oms',
+      'CREATE ROLE leaver',
+      'CREATE TABLE public.left_behind (n int)',
+      'ALTER TABLE public.left_behind OWNER TO leaver',
+    );
+    const source = omsSource(server, { toolsDirectory });
+    const backup = await backUp(source, scratch);
+    await restore(omsSource(server), backup, await scratch.io());
+    const owner = `select pg_get_userbyid(relowner) as owner from pg_class where relname = 'left_behind'`;
+    expect(await server.sql('oms', owner)).toEqual([{ owner: 'leaver' }]);
+    await server.sql('oms', 'DROP OWNED BY leaver', 'DROP ROLE leaver');
+  });
+
+  it('pg_dump is newer than the server; that a restore may need that version as well is said', async () => {
+    // No second version is installed: a script says it is a newer one.
+    const toolsDirectory = await toolsWith({
+      pg_dump: '[ "$1" = --version ] && { echo "pg_dump (PostgreSQL) 99.1"; exit; }; exec REAL "$@"',
+    });
+    const io = await scratch.io();
+    await backUp(omsSource(server, { toolsDirectory }), scratch, io);
+    expect(io.lines.join()).toMatch(/warn: pg_dump is of version 99\.1, newer than the server/);
   });
 });
 

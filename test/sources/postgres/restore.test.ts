@@ -87,6 +87,62 @@ describe('OMS', () => {
     expect(await server.sql('oms', 'select count(*)::int as n from only "odd, schema".host')).toEqual([{ n: 3000 }]);
   });
 
+  it('keeps the data of an alarm table that kept data refer to, and says so: without them the foreign key could not come back', async () => {
+    await server.sql(
+      'oms',
+      'CREATE TABLE public.t_alarm_kind (id int PRIMARY KEY, "Name" text)',
+      `INSERT INTO public.t_alarm_kind VALUES (1, 'disk full')`,
+      'CREATE TABLE public.t_alarm (id serial PRIMARY KEY, kind int REFERENCES public.t_alarm_kind, day date)',
+      `INSERT INTO public.t_alarm (kind) SELECT 1 FROM generate_series(1, 10)`,
+      'CREATE TABLE public.ticket (n int, alarm int REFERENCES public.t_alarm)',
+      'INSERT INTO public.ticket VALUES (1, 5)',
+      // Alarms among themselves are no reason to keep any, in partitions or not; nor is a key that was never validated.
+      'CREATE TABLE public.t_alarm_log (id int PRIMARY KEY, before int REFERENCES public.t_alarm_log) PARTITION BY RANGE (id)',
+      'CREATE TABLE public."t_alarm ""log"" 1" PARTITION OF public.t_alarm_log FOR VALUES FROM (1) TO (100)',
+      'INSERT INTO public.t_alarm_log VALUES (1, NULL), (2, 1)',
+      'CREATE TABLE public.loose (alarm int)',
+      'INSERT INTO public.loose VALUES (77)',
+      'ALTER TABLE public.loose ADD FOREIGN KEY (alarm) REFERENCES "odd, schema".t_alarm_history NOT VALID',
+    );
+    const source = omsSource(server);
+    const io = await scratch.io();
+    const backup = await backUp(source, scratch, io);
+    expect(io.lines.filter((line) => line.startsWith('warn')).join()).toContain(
+      'the data of public.t_alarm, public.t_alarm_kind are kept: data of this backup refer to them',
+    );
+    await restore(source, backup, await scratch.io());
+    const counts = ['t_alarm', 't_alarm_kind', 'ticket', 't_alarm_log', 'loose'].map(
+      (table) => `(select count(*)::int from public.${table}) as ${table}`,
+    );
+    expect(await server.sql('oms', `select ${counts.join(', ')}`)).toEqual([
+      { t_alarm: 10, t_alarm_kind: 1, ticket: 1, t_alarm_log: 0, loose: 1 },
+    ]);
+    expect(await server.sql('oms', 'select count(*)::int as n from "odd, schema".t_alarm_history')).toEqual([{ n: 0 }]);
+  });
+
+  it('numbers on where it was, though the name of a sequence is like that of an alarm table', async () => {
+    await server.sql(
+      'oms',
+      'CREATE SEQUENCE public.t_alarm_numbers',
+      `CREATE TABLE public.event (id bigint PRIMARY KEY DEFAULT nextval('public.t_alarm_numbers'))`,
+      'INSERT INTO public.event DEFAULT VALUES',
+    );
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await restore(source, backup, await scratch.io());
+    await server.sql('oms', 'INSERT INTO public.event DEFAULT VALUES');
+  });
+
+  it('never calls what a user of the database put in the way of a superuser', async () => {
+    // Would be preferred to the one of pg_catalog by the types of its arguments.
+    const trap = `CREATE FUNCTION public.shobj_description(oid, text) RETURNS text LANGUAGE plpgsql
+      AS $$ BEGIN RAISE EXCEPTION 'trapped %', current_user; END $$`;
+    await server.sql('oms', trap);
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await restore(source, backup, await scratch.io());
+  });
+
   it('replaces a changed database and configuration under live connections, keeps existing roles as they are, and leaves nothing behind', async () => {
     const base = await scratch.directory();
     const conf = join(base, 'oms');
@@ -149,6 +205,14 @@ describe('OMS', () => {
     const backup = await backUp(source, scratch);
     await restore(source, backup, await scratch.io());
     expect(await readFile(diary, 'utf8')).toBe('stopped\nstarted\n');
+  });
+
+  it('does not wait for a daemon that the command for the dependants starts and that keeps its output open', async () => {
+    const pidFile = join(await scratch.directory(), 'pid');
+    const source = omsSource(server, { afterRestore: ['/bin/sh', '-c', `sleep 300 & echo $! > ${pidFile}`], timeout: '20s' });
+    const backup = await backUp(source, scratch);
+    await restore(source, backup, await scratch.io());
+    process.kill(Number(await readFile(pidFile, 'utf8')));
   });
 
   it('rolls back and starts the dependants again when they do not come up on the restored state', async () => {
@@ -345,7 +409,7 @@ describe('DBService', () => {
         `CREATE FOREIGN TABLE hosts (line text) SERVER files OPTIONS (filename '/etc/hosts')`,
         "CREATE TYPE colour AS ENUM ('red', 'green')",
         'CREATE DOMAIN small AS int CHECK (VALUE < 10)',
-        'CREATE TABLE t (id int PRIMARY KEY, c colour, s small, h hstore, twice int GENERATED ALWAYS AS (id * 2) STORED) TABLESPACE fast',
+        'CREATE TABLE t (id int PRIMARY KEY, c colour, s small, h hstore, twice int GENERATED ALWAYS AS (id * 2) STORED)',
         `INSERT INTO t SELECT n, 'red', n % 10, hstore('k', n::text) FROM generate_series(1, 1000) n`,
         'CREATE UNLOGGED TABLE scratch AS SELECT 1 AS n',
         'CREATE VIEW a AS SELECT id FROM t GROUP BY id',
@@ -362,6 +426,7 @@ describe('DBService', () => {
         'COMMENT ON TABLE t IS $$it is; "quoted"$$',
       );
       const source = dbServiceSource(server, ['rare']);
+      await server.sql('postgres', 'ALTER DATABASE rare SET TABLESPACE fast');
       const backup = await backUp(source, scratch);
       const before = await server.plainDump('rare');
       await server.sql('postgres', 'DROP DATABASE rare');
@@ -375,6 +440,26 @@ describe('DBService', () => {
       expect(await server.sql('rare', 'select count(*)::int as n from t')).toEqual([{ n: 1000 }]);
     } finally {
       await server.sql('postgres', 'DROP DATABASE IF EXISTS rare', 'DROP TABLESPACE IF EXISTS fast');
+    }
+  });
+
+  it('does not restore a subscription, which would keep its database from being dropped, and says so', async () => {
+    await server.sql('postgres', 'CREATE DATABASE fed');
+    const unsubscribe = ['ALTER SUBSCRIPTION feed SET (slot_name = NONE)', 'DROP SUBSCRIPTION feed'];
+    try {
+      await server.sql('fed', `CREATE SUBSCRIPTION feed CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false)`);
+      const source = dbServiceSource(server, ['fed']);
+      const backup = await backUp(source, scratch);
+      const { refusals } = await source.planRestore(restoreRequest(backup), await scratch.io());
+      expect(refusals.join()).toContain('fed has the subscriptions feed: drop them');
+      await server.sql('fed', ...unsubscribe);
+      const io = await scratch.io();
+      await restore(source, backup, io);
+      expect(io.lines.join()).toContain('the subscriptions of fed are not restored');
+      expect(await server.sql('fed', 'select 1 from pg_subscription')).toEqual([]);
+      expect(await server.databases()).toEqual(['fed', 'oms', 'postgres']);
+    } finally {
+      await server.sql('postgres', 'DROP DATABASE fed');
     }
   });
 

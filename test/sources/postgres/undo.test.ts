@@ -4,13 +4,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { systemClock } from '#common/clock.ts';
 import type { Clock } from '#common/clock.ts';
 import { openServer } from '../../../agent/sources/postgres/server.ts';
-import { decodeUndo, switchSteps } from '../../../agent/sources/postgres/staged.ts';
+import { decodeUndo, encodeUndo, switchSteps } from '../../../agent/sources/postgres/staged.ts';
+import { createPostgresSource } from '../../../agent/sources/postgres/source.ts';
 import { undoPostgresRestore } from '../../../agent/sources/postgres/undo.ts';
 import type { PostgresSourceSettings } from '../../../agent/sources/postgres/settings.ts';
 import type { Source, UndoRecord } from '../../../agent/sources/source.ts';
 import {
   Scratch,
   backUp,
+  dbServiceSource,
   dropDatabase,
   listing,
   makeConfiguration,
@@ -134,6 +136,20 @@ describe('after a death in the switch the old state comes back', () => {
     },
   );
 
+  it.each([3, 5])('cut off after step %i of the six of two databases', async (steps) => {
+    await makeDatabase(server, 'hue', 'hue');
+    try {
+      const source = dbServiceSource(server, ['oms', 'hue']);
+      const backup = await backUp(source, scratch);
+      for (const name of ['oms', 'hue']) await server.sql(name, 'CREATE TABLE public.since (n int)');
+      await source.undoRestore(await dieAfter(steps, source, backup), await scratch.io());
+      expect(await server.databases()).toEqual(['hue', 'oms', 'postgres']);
+      for (const name of ['oms', 'hue']) await server.sql(name, 'SELECT n FROM public.since');
+    } finally {
+      await dropDatabase(server, 'hue', 'hue');
+    }
+  });
+
   it('although clients have connected to the new one', async () => {
     const source = omsSource(server);
     const backup = await backUp(source, scratch);
@@ -156,6 +172,24 @@ describe('after a death in the switch the old state comes back', () => {
     await undoPostgresRestore(postgresSettings(), undo, io, clock);
     expect(io.lines.join()).toContain('does not answer');
     expect(await server.sql('oms', `select to_regclass('public.since')::text as t`)).toEqual([{ t: 'since' }]);
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
+  });
+
+  it('when the death left a rename waiting in the server: it must not come through afterwards', async () => {
+    const source = omsSource(server);
+    const undo = await dieAfter(0, source, await backUp(source, scratch));
+    const old = decodeUndo(undo).databases[0]?.old?.name;
+    // What such a rename waits for.
+    const inside = await server.client('oms');
+    const orphan = await server.client('postgres');
+    await orphan.query(`SET application_name = 'holdfast'`);
+    const ended = orphan.query(`ALTER DATABASE "oms" RENAME TO "${old}"`).then(
+      () => 'renamed',
+      () => 'ended',
+    );
+    await source.undoRestore(undo, await scratch.io());
+    await inside.end();
+    expect(await ended).toBe('ended');
     expect(await server.databases()).toEqual(['oms', 'postgres']);
   });
 
@@ -200,6 +234,25 @@ describe('what cannot be put back is said, and nothing more is lost', () => {
     expect(await server.databases()).toContain('oms');
   });
 
+  it('when the server is another one, though it has databases of the same numbers', async () => {
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await dropDatabase(server);
+    const undo = await dieAfter(2, source, backup);
+    const elsewhere = encodeUndo({ ...decodeUndo(undo), system: '7000000000000000000' });
+    await expect(source.undoRestore(elsewhere, await scratch.io())).rejects.toMatchObject({ code: 'UNKNOWN_STATE' });
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
+  });
+
+  it('when a person gave the restored database a name of its own', async () => {
+    const source = omsSource(server);
+    const undo = await dieAfter(3, source, await backUp(source, scratch));
+    await server.sql('postgres', 'ALTER DATABASE oms RENAME TO oms_by_hand');
+    await source.undoRestore(undo, await scratch.io());
+    expect(await server.databases()).toEqual(['oms', 'oms_by_hand', 'postgres']);
+    await server.sql('postgres', 'DROP DATABASE oms_by_hand WITH (FORCE)');
+  });
+
   it('when the record cannot be read', async () => {
     await expect(omsSource(server).undoRestore({ staged: '{' }, await scratch.io())).rejects.toMatchObject({ code: 'DAMAGED' });
   });
@@ -219,6 +272,46 @@ describe('a restore that fails or is stopped after the switch began', () => {
     await expect(stopped).rejects.toThrow();
     expect(await server.plainDump('oms')).toBe(before);
     expect(await server.databases()).toEqual(['oms', 'postgres']);
+  });
+
+  it('rolls back once the server is up again, when it went down after the switch', async () => {
+    const backup = await backUp(omsSource(server), scratch);
+    await server.sql('oms', 'CREATE TABLE public.since (n int)');
+    let halted = false;
+    const clock: Clock = {
+      ...systemClock,
+      sleep: async (ms, signal) => {
+        if (!halted) return systemClock.sleep(ms, signal);
+        halted = false;
+        return server.begin();
+      },
+    };
+    const source = createPostgresSource('OMS', 'oms', postgresSettings(), clock);
+    const io = await scratch.io();
+    const prepared = await source.prepareRestore(restoreRequest(backup), io);
+    await prepared.stage(backup.unpacked);
+    await prepared.switchOver(() => Promise.resolve());
+    await server.halt();
+    halted = true;
+    await prepared.rollBack();
+    await prepared[Symbol.asyncDispose]();
+    expect(io.lines.join()).toContain('trying again');
+    expect(await server.sql('oms', `select to_regclass('public.since')::text as t`)).toEqual([{ t: 'since' }]);
+    expect(await server.databases()).toEqual(['oms', 'postgres']);
+  });
+
+  it('rolls back when a table is lost on the way, though an extension brings one more', async () => {
+    const source = omsSource(server);
+    const backup = await backUp(source, scratch);
+    await server.sql('oms', 'CREATE TABLE public.since (n int)');
+    const lose = async (undo: UndoRecord) => {
+      const name = decodeUndo(undo).databases[0]?.newName ?? '';
+      await server.sql(name, 'DROP TABLE "odd, schema".empty', 'CREATE EXTENSION hstore', 'CREATE TABLE public.extra ()');
+      await server.sql(name, 'ALTER EXTENSION hstore ADD TABLE public.extra');
+    };
+    const lossy = restore(source, backup, await scratch.io(), {}, lose);
+    await expect(lossy).rejects.toThrow('check the database oms: 7 tables are there instead of 8');
+    await server.sql('oms', 'SELECT n FROM public.since');
   });
 
   it('rolls back when the configuration cannot be switched after the database was', async () => {
@@ -257,6 +350,8 @@ describe('a restore that fails or is stopped after the switch began', () => {
       'CREATE DATABASE oms_holdfast_new_20200101000000',
       'CREATE DATABASE oms_holdfast_old_20200101000000',
     );
+    // As a server leaves one that it was dropping when it went down: nothing but a drop is possible any more.
+    await server.sql('postgres', `UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'oms_holdfast_new_20200101000000'`);
     const plan = await source.planRestore(restoreRequest(backup), await scratch.io());
     expect(plan.warnings.join()).toContain('oms_holdfast_old_20200101000000');
     await restore(source, backup, await scratch.io());

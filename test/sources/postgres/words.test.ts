@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { createDatabase } from '../../../agent/sources/postgres/database.ts';
+import type { KeptDatabase } from '../../../agent/sources/postgres/database.ts';
 import { patternExpressions, tablePattern } from '../../../agent/sources/postgres/exclude.ts';
 import { besideName, directoryName, isBesideName } from '../../../agent/sources/postgres/names.ts';
 import { connectionString, quoteIdentifier, quoteLiteral, settingAssignment } from '../../../agent/sources/postgres/quote.ts';
@@ -91,4 +93,41 @@ it('counts the objects of a dump by kind, and knows data from definitions', () =
   );
   expect(toc.relations).toEqual({ TABLE: 2, VIEW: 1, SEQUENCE: 1, 'MATERIALIZED VIEW': 0, 'FOREIGN TABLE': 0 });
   expect(toc.tableData).toEqual([{ file: '302.dat', label: 'public other owner' }]);
+  expect(toc.subscriptions).toBe(false);
+});
+
+describe('a database made anew', () => {
+  const kept: KeptDatabase = {
+    name: 'oms',
+    owner: 'owner',
+    encoding: 'UTF8',
+    tablespace: null,
+    collate: 'C',
+    ctype: 'C',
+    localeProvider: 'c',
+    locale: null,
+    icuRules: null,
+    connectionLimit: -1,
+    comment: null,
+    grants: null,
+    settings: [],
+    hasPublicSchema: true,
+    tablespaces: [],
+  };
+
+  it.each([
+    ['of libc', kept, 15, ' LOCALE_PROVIDER libc'],
+    ['of a server that knew only libc', { ...kept, localeProvider: null }, 15, ' LOCALE_PROVIDER libc'],
+    ['of libc, for a server that knows nothing else', kept, 14, ''],
+    ['of ICU', { ...kept, localeProvider: 'i', locale: 'de' }, 15, ` LOCALE_PROVIDER icu ICU_LOCALE 'de'`],
+    [
+      'of the server itself',
+      { ...kept, localeProvider: 'b', locale: 'C.UTF-8' },
+      17,
+      ` LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'`,
+    ],
+  ])('gets its locale from where it was, whatever the template has: %s', (_what, from, serverMajor, end) => {
+    const sql = createDatabase(from, 'made', serverMajor, null);
+    expect(sql).toContain(`LC_COLLATE 'C' LC_CTYPE 'C'${end} CONNECTION LIMIT 0`);
+  });
 });
