@@ -39,13 +39,14 @@ const undoSchema = z.strictObject({
 });
 type Switch = z.infer<typeof undoSchema>;
 
+type Commands<Verb extends 'start' | 'stop'> = Pick<Service, 'name' | Verb | 'timeoutMs'>;
 type CommandIo = Pick<SourceIo, 'workDirectory' | 'signal'>;
 
-export async function startService({ name, start, timeoutMs }: Service, io: CommandIo): Promise<void> {
+export async function startService({ name, start, timeoutMs }: Commands<'start'>, io: CommandIo): Promise<void> {
   if (start !== undefined) await runCommand(`start ${name}`, start, timeoutMs, io);
 }
 
-export async function stopService({ name, stop, timeoutMs }: Service, io: CommandIo): Promise<void> {
+export async function stopService({ name, stop, timeoutMs }: Commands<'stop'>, io: CommandIo): Promise<void> {
   if (stop !== undefined) await runCommand(`stop ${name}`, stop, timeoutMs, io);
 }
 

@@ -20,6 +20,9 @@ export async function startDependants(settings: PostgresSourceSettings, io: Sour
   }
 }
 
-function service({ timeoutMs }: PostgresSourceSettings, command: Partial<Pick<Service, 'start' | 'stop'>>): Service {
+function service(
+  { timeoutMs }: PostgresSourceSettings,
+  command: Partial<Pick<Service, 'start' | 'stop'>>,
+): Omit<Service, 'running'> {
   return { name: NAME, start: undefined, stop: undefined, ...command, timeoutMs };
 }
