@@ -1,6 +1,7 @@
 import { AppError } from '#common/errors.ts';
 import * as api from '#common/gen/holdfast/v1/admin.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
+import { markForDeletion } from '../engine/leftovers.ts';
 import { verifySet } from '../engine/verify-set.ts';
 import type { BackupSet } from '../model.ts';
 import type { Queries } from '../store/store.ts';
@@ -51,10 +52,7 @@ export function setCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
             },
           );
         }
-        const going: BackupSet = { ...set, deleting: true };
-        await change.putSet(going);
-        change.after(() => io.hint());
-        return { set: setMessage(going, config) };
+        return { set: setMessage(await markForDeletion(change, io, set), config) };
       });
     }),
   };

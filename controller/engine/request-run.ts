@@ -1,5 +1,6 @@
 /** A run begins as a wish: it waits in the catalogue until the engine starts it. */
 import { AppError } from '#common/errors.ts';
+import { PRODUCT_VERSION } from '#common/version.ts';
 import { mayRequest } from '#rules/admission.ts';
 import type { Restore, Run, Task } from '../model.ts';
 import type { Change, EngineIo } from './engine-io.ts';
@@ -42,6 +43,8 @@ async function request(change: Change, io: EngineIo, of: Pick<Run, 'kind' | 'tas
     sources: [],
     stopReason: undefined,
     startedFrom: undefined,
+    topology: [],
+    productVersion: PRODUCT_VERSION,
   };
   await change.putRun(run);
   await note(change, io, run.id, '', 'info', `waits to be started, ${of.trigger === 'period' ? 'by its period' : 'by hand'}`);

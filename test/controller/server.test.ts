@@ -149,6 +149,8 @@ describe('the catalogue', () => {
       sources: [],
       stopReason: undefined,
       startedFrom: undefined,
+      topology: [],
+      productVersion: '0.1.0',
     } as const;
     await store.transaction((view) => view.putRun({ ...run, id: 'r1' }));
     const second = store.transaction(async (view) => {
