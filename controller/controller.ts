@@ -68,8 +68,8 @@ export async function startController(config: ControllerConfig, store: Store, cl
         watchers.stop();
         await server.stop();
         await engine?.stop();
-        // Whatever change is under way ends first: it waits in the same line.
-        await io.change(async () => undefined);
+        // Whatever change is under way ends first: it waits in the same line. If the store has failed, that was said already.
+        await io.change(async () => undefined).catch(() => undefined);
       },
     };
   } catch (error) {

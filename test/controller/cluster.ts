@@ -103,8 +103,11 @@ export async function startCluster(
     if (!running) return;
     running = false;
     client.close();
-    await controller.stop();
-    await store.close();
+    try {
+      await controller.stop();
+    } finally {
+      await store.close();
+    }
   }
 
   return {

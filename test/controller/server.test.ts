@@ -132,34 +132,3 @@ describe('the server', () => {
     expect(stderr).toMatch(/next: ./);
   });
 });
-
-describe('the catalogue', () => {
-  test('holds by itself that one run is running, and writes a transaction whole or not at all', async () => {
-    const store = await openSqliteStore(join(directory, 'catalogue.sqlite'));
-    const run = {
-      kind: 'backup',
-      task: 'nightly',
-      trigger: 'manual',
-      state: 'running',
-      createdMs: 1,
-      startedMs: 1,
-      endedMs: undefined,
-      fault: undefined,
-      setId: 's',
-      sources: [],
-      stopReason: undefined,
-      startedFrom: undefined,
-      topology: [],
-      productVersion: '0.1.0',
-    } as const;
-    await store.transaction((view) => view.putRun({ ...run, id: 'r1' }));
-    const second = store.transaction(async (view) => {
-      await view.raiseAlarm({ id: 1, subject: 'x', detail: '', raisedMs: 1 });
-      await view.putRun({ ...run, id: 'r2' });
-    });
-    await expect(second).rejects.toThrow(/UNIQUE/);
-    expect((await store.openRuns()).map(({ id }) => id)).toEqual(['r1']);
-    expect(await store.openAlarms()).toEqual([]);
-    await store.close();
-  });
-});
