@@ -105,11 +105,14 @@ export function restoreOptions(message: OptionsMessage | undefined): RestoreOpti
 
 const DEFAULT_PAGE = 100;
 const LARGEST_PAGE = 1000;
+/** Of runs and sets, which are larger: a page of these stays well below the 4 MiB that a client takes. */
+export const LARGEST_RECORDS_PAGE = 250;
 
-export function pageRequest({ pageSize, pageToken }: { pageSize: number; pageToken: string }): PageRequest {
+/** Fewer than asked for may come: `most`. @throws AppError INVALID */
+export function pageRequest({ pageSize, pageToken }: { pageSize: number; pageToken: string }, most = LARGEST_PAGE): PageRequest {
   if (pageSize < 0 || pageSize > LARGEST_PAGE)
     throw new AppError('INVALID', `a page has 1 to ${LARGEST_PAGE} entries, not ${pageSize}`);
-  return { size: pageSize === 0 ? DEFAULT_PAGE : pageSize, token: pageToken };
+  return { size: pageSize === 0 ? DEFAULT_PAGE : Math.min(pageSize, most), token: pageToken };
 }
 
 /** What may stand in a name of a task, a restore or a node. */

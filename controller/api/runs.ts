@@ -5,7 +5,7 @@ import { stopRun } from '../engine/stop-run.ts';
 import type { Run } from '../model.ts';
 import type { Queries } from '../store/store.ts';
 import { adminCall, adminStream } from './answer.ts';
-import { pageRequest } from './from-proto.ts';
+import { LARGEST_RECORDS_PAGE, pageRequest } from './from-proto.ts';
 import { mutate } from './mutate.ts';
 import { presentRun, presentRuns } from './present-run.ts';
 
@@ -19,7 +19,7 @@ export function runCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
     })),
 
     listRuns: adminCall(log, async (request: api.ListRunsRequest) => {
-      const { items, next } = await store.listRuns(request.task, pageRequest(request));
+      const { items, next } = await store.listRuns(request.task, pageRequest(request, LARGEST_RECORDS_PAGE));
       return { runs: await presentRuns(store, io, items), nextPageToken: next };
     }),
 

@@ -1,5 +1,6 @@
 /** An agent says that an assignment has ended. It may say so twice, late, or of one that is not its own. */
 import { AppError, toAppError, toFault } from '#common/errors.ts';
+import type { FaultShape } from '#common/errors.ts';
 import type { BackupDone, Finished } from '#common/gen/holdfast/v1/agent.ts';
 import type { StoredFile } from '#common/gen/holdfast/v1/types.ts';
 import type { StoredName } from '#common/manifest.ts';
@@ -47,10 +48,10 @@ function endOf(io: EngineIo, run: Run, share: SourceRun, { outcome }: Finished):
   switch (outcome?.$case) {
     case 'failed':
     case 'unknownState':
-      return { ...share, state: 'failed', fault: outcome.value };
+      return { ...share, state: 'failed', fault: shortened(outcome.value) };
     case 'stopped':
       // Of itself, an agent stops only when it is shut down.
-      return { ...share, state: run.stopReason === undefined ? 'failed' : 'stopped', fault: outcome.value };
+      return { ...share, state: run.stopReason === undefined ? 'failed' : 'stopped', fault: shortened(outcome.value) };
     case 'backup':
       if (run.kind !== 'backup') break;
       try {
@@ -67,6 +68,14 @@ function endOf(io: EngineIo, run: Run, share: SourceRun, { outcome }: Finished):
   }
   const unknown = `the agent of ${share.node} ended the ${run.kind} of ${share.source} with ${outcome?.$case ?? 'nothing that is known'}`;
   return { ...share, state: 'failed', fault: toFault(new AppError('FAILED', unknown)) };
+}
+
+/** What a tool said may be of any length; an answer of the API holds many of these. */
+const LONGEST_FAULT = 2000;
+
+function shortened({ code, message, hint }: FaultShape): FaultShape {
+  const end = message.length > LONGEST_FAULT ? ' … (the log of the agent has all of it)' : '';
+  return { code, message: message.slice(0, LONGEST_FAULT) + end, hint: hint.slice(0, LONGEST_FAULT) };
 }
 
 /**

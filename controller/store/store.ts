@@ -65,7 +65,8 @@ export interface Queries {
   openAlarms(): Promise<readonly Alarm[]>;
   leftovers(): Promise<readonly Leftover[]>;
   answer(requestId: string): Promise<Answer | undefined>;
-  auditLines(): Promise<readonly AuditLine[]>;
+  /** Newest first. */
+  listAudit(page: PageRequest): Promise<Page<AuditLine>>;
 }
 
 export interface Changes {

@@ -232,9 +232,16 @@ function requestView(db: Kysely<Schema>) {
         .values({ time_ms: timeMs, ...rest })
         .execute();
     },
-    async auditLines() {
-      const rows = await db.selectFrom('audit').selectAll().orderBy('seq').execute();
-      return rows.map(({ time_ms, who, method, subject, detail }) => ({ timeMs: time_ms, who, method, subject, detail }));
+    async listAudit(page: PageRequest) {
+      let query = db.selectFrom('audit').selectAll().orderBy('seq', 'desc');
+      if (page.token !== '') query = query.where('seq', '<', seqOf(page));
+      return pageOf(await query.limit(page.size + 1).execute(), page, ({ time_ms, who, method, subject, detail }) => ({
+        timeMs: time_ms,
+        who,
+        method,
+        subject,
+        detail,
+      }));
     },
   };
 }

@@ -111,7 +111,7 @@ async function atEachWrite(durable: boolean, flow: (api: AdminApi) => Promise<vo
   return expect.unreachable('the flow writes more often than that');
 }
 
-describe.each([true, false])('a controller that is killed at any write, which is durable: %s', (durable) => {
+describe.concurrent.each([true, false])('a controller that is killed at any write, which is durable: %s', (durable) => {
   test('ends the backup after its next start as it would have: one run, one whole set, each source backed up once', async () => {
     const deaths = await atEachWrite(
       durable,

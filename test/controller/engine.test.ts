@@ -91,6 +91,15 @@ describe('an agent that says it has ended', () => {
     await until(() => expect(cleared(mn1)).toHaveLength(1));
   });
 
+  test('with a fault of any length is recorded with what fits into an answer', async () => {
+    await vault('mn1');
+    await node({ onAssign: () => failure('x'.repeat(100_000)) });
+    await task('nightly');
+    const { fault } = await backUp('nightly');
+    expect(fault?.message.length).toBeLessThan(3000);
+    expect(fault?.message).toMatch(/the log of the agent has all of it/);
+  });
+
   test('names no other nodes as holders than the management nodes', async () => {
     await vault('mn1');
     await vault('mn2');
