@@ -3,6 +3,7 @@
  * pass, so nothing is lost when an agent or the controller dies; done by the agent of the vault itself.
  */
 import { toAppError } from '#common/errors.ts';
+import { retryAfterMs } from '#rules/retry.ts';
 import type { BackupSet, Leftover } from '../model.ts';
 import { vaultAccess } from './assign.ts';
 import type { EngineIo } from './engine-io.ts';
@@ -15,29 +16,35 @@ export interface Upkeep {
   pass(): Promise<void>;
 }
 
-/** A chore that failed is tried again after this: soon enough for an operator who watches, rare enough for a log. */
-const RETRY_MS = 10_000;
 /** Given to an agent at once: it does two at a time, and grants should not grow old in its queue. */
 const MOST_CHORES = 4;
+/** A chore that is still wanted is tried again long before. */
+const FORGET_MS = 3_600_000;
 /** Looked at in one pass; the next one looks at the rest. */
 const LOOK_AT = 100;
 
 export function createUpkeep(io: EngineIo): Upkeep {
   /** Chores under way, and the node of each. */
   const busy = new Map<string, string>();
-  const notBefore = new Map<string, number>();
+  /** Chores that failed, how often in a row, and when each is tried again. */
+  const failed = new Map<string, { readonly times: number; readonly until: number }>();
 
   /** Not awaited: a copy of a terabyte must not hold up the engine. */
   function chore(node: string, name: string, work: () => Promise<void>): void {
-    if (busy.has(name) || (notBefore.get(name) ?? 0) > io.clock.monotonic()) return;
+    if (busy.has(name) || (failed.get(name)?.until ?? 0) > io.clock.monotonic()) return;
     if ([...busy.values()].filter((each) => each === node).length >= MOST_CHORES) return;
     busy.set(name, node);
-    notBefore.delete(name);
     work()
-      .catch((caught: unknown) => {
-        notBefore.set(name, io.clock.monotonic() + Math.min(RETRY_MS, io.config.lease));
-        io.log.warn({ chore: name, reason: toAppError(caught, name).message }, 'a chore failed and is tried again');
-      })
+      .then(
+        () => void failed.delete(name),
+        (caught: unknown) => {
+          const error = toAppError(caught, name);
+          const times = (failed.get(name)?.times ?? 0) + 1;
+          const wait = retryAfterMs(times, error.code === 'UNAVAILABLE', io.config.lease);
+          failed.set(name, { times, until: io.clock.monotonic() + wait });
+          io.log.warn({ chore: name, reason: error.message, againInMs: wait }, 'a chore failed and is tried again');
+        },
+      )
       .finally(() => {
         busy.delete(name);
         io.hint();
@@ -53,6 +60,8 @@ export function createUpkeep(io: EngineIo): Upkeep {
   return {
     // What makes room comes first.
     async pass() {
+      // A chore that is asked for no more, since its set is gone, is forgotten.
+      for (const [name, { until }] of failed) if (until + FORGET_MS < io.clock.monotonic()) failed.delete(name);
       for (const leftover of await io.store.leftovers()) {
         for (const node of leftover.nodes.filter(ready)) {
           const name = `clear ${leftover.prefix} on ${node}, attempt ${leftover.attempt}`;

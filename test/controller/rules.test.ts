@@ -4,6 +4,7 @@ import { mayRequest, mayStart } from '#rules/admission.ts';
 import { ALARMS, isTooLarge } from '#rules/alarms.ts';
 import { outcomeOf } from '#rules/outcome.ts';
 import { judgeRestore } from '#rules/restore.ts';
+import { retryAfterMs } from '#rules/retry.ts';
 import { setsToDelete } from '#rules/retention.ts';
 import { nextStart, scheduleOf } from '#rules/schedule.ts';
 import type { ScheduledTask } from '#rules/schedule.ts';
@@ -146,6 +147,14 @@ describe('a restore', () => {
     expect(judge({ sources: ['OMS', 'LdapServer', 'NameNode'] }).refusals).toHaveLength(1);
     expect(judge({ sources: ['OMS'] }).warnings).toEqual([expect.stringContaining('belong together')]);
   });
+});
+
+test('a chore that fails again and again is tried ever more rarely, unless the other side was only away', () => {
+  const lease = 30_000;
+  expect([1, 2, 3, 10, 1000].map((times) => retryAfterMs(times, false, lease))).toEqual([
+    10_000, 20_000, 40_000, 3_600_000, 3_600_000,
+  ]);
+  expect(retryAfterMs(1000, true, lease)).toBe(10_000);
 });
 
 test('the specifications of default are kept to the byte, and a source without one is never too large', () => {
