@@ -1,6 +1,8 @@
 /** The controller: catalogue, lines of the agents, engine, API. It may be killed at any line of it. */
 import { createPrivateKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import type { Clock } from '#common/clock.ts';
+import { AppError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { readPrivateFile } from '#common/secrets.ts';
 import { loadCredentials } from '#common/tls.ts';
@@ -31,7 +33,7 @@ export interface Controller {
 /** The store is the caller's, who closes it after `stop`. */
 export async function startController(config: ControllerConfig, store: Store, clock: Clock, log: Logger): Promise<Controller> {
   const tls = await loadCredentials(config.tls);
-  const grantKey = createPrivateKey(await readPrivateFile(config.grantSigningKey));
+  const grantKey = await loadGrantKey(config.grantSigningKey);
 
   const watchers = createWatchers();
   const sessions = createSessions(
@@ -76,4 +78,21 @@ export async function startController(config: ControllerConfig, store: Store, cl
     await engine?.stop();
     throw error;
   }
+}
+
+async function loadGrantKey(path: string): Promise<KeyObject> {
+  const pem = await readPrivateFile(path);
+  const refuse = (cause?: unknown) =>
+    new AppError('INVALID', `the grant signing key ${path} is not a private Ed25519 key`, {
+      cause,
+      hint: 'Use the file that `holdfast init` made for the controller; the vaults hold its public half.',
+    });
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(pem);
+  } catch (error) {
+    throw refuse(error);
+  }
+  if (key.asymmetricKeyType !== 'ed25519') throw refuse();
+  return key;
 }

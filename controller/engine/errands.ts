@@ -30,6 +30,7 @@ export interface Errands {
 
 export function createErrands(clock: Clock, hint: () => void): Errands {
   const open = new Map<string, Errand>();
+  let stopped: string | undefined;
 
   async function giveUpAfter(timeoutMs: number, id: string, node: string, answered: AbortSignal): Promise<void> {
     await clock.sleep(timeoutMs, answered).catch(() => undefined);
@@ -39,6 +40,7 @@ export function createErrands(clock: Clock, hint: () => void): Errands {
 
   return {
     async ask({ node, id, runId, attempt, work, timeoutMs }) {
+      if (stopped !== undefined) throw new AppError('UNAVAILABLE', stopped);
       const assign: Assign = { assignmentId: id, runId, attempt, work };
       const answered = new AbortController();
       const answer = new Promise<Outcome>((resolve, reject) => {
@@ -75,6 +77,7 @@ export function createErrands(clock: Clock, hint: () => void): Errands {
       for (const errand of open.values()) if (errand.node === node) errand.reject(why);
     },
     stop(reason) {
+      stopped = reason;
       for (const errand of open.values()) errand.reject(new AppError('UNAVAILABLE', reason));
     },
   };

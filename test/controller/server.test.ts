@@ -120,6 +120,21 @@ describe('the server', () => {
     await store.close();
   });
 
+  test.each(['own.key', 'grant.key'])('with a %s that is no key ends with status 2, naming it', async (key) => {
+    await using cluster = await startCluster();
+    for (const name of ['ca.crt', 'own.crt', 'own.key', 'grant.key']) {
+      const content = name === key ? 'no key' : await readFile(join(cluster.directory, name));
+      await writeFile(join(directory, name), content, { mode: 0o600 });
+    }
+    await writeFile(join(directory, 'controller.yaml'), GOOD);
+    const { exitCode, stderr } = await execa(
+      process.execPath,
+      ['controller/main.ts', '--config', join(directory, 'controller.yaml')],
+      { reject: false },
+    );
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining(join(directory, key))]);
+  });
+
   test('with a bad file ends with status 2 and starts nothing', async () => {
     await writeFile(join(directory, 'controller.yaml'), `${GOOD}nonsense: true\n`);
     const { exitCode, stderr } = await execa(
