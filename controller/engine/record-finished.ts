@@ -8,7 +8,7 @@ import { ALARMS } from '#rules/alarms.ts';
 import { raise } from '../alarms/alarms.ts';
 import type { BackupFile, Run, SourceRun } from '../model.ts';
 import { keysOfShare } from './assign.ts';
-import { endShare } from './end-run.ts';
+import { endShare, withShare } from './end-run.ts';
 import type { Change, EngineIo } from './engine-io.ts';
 import { managementNodes, note } from './engine-io.ts';
 import { leaveShareToClear } from './leftovers.ts';
@@ -28,7 +28,7 @@ export async function recordFinished(io: EngineIo, node: string, finished: Finis
     }
     if (share.state === 'running') return endShare(change, io, run, endOf(io, run, share, finished));
     // One that was not given up was recorded the first time: this is told twice.
-    if (share.givenUp) await hearLate(change, io, run, share, endOf(io, run, share, finished));
+    if (share.givenUp) await hearLate(change, io, run, share, endOf(io, run, { ...share, fault: undefined }, finished));
   });
 }
 
@@ -38,10 +38,9 @@ async function hearLate(change: Change, io: EngineIo, run: Run, share: SourceRun
   await note(change, io, run.id, share.source, 'warn', said);
   if (run.kind === 'backup') await leaveShareToClear(change, io, run, share);
   if (end.fault?.code === 'UNKNOWN_STATE') await raise(change, io, ALARMS.unknownState.id, share.source, end.fault.message);
-  await change.putRun({
-    ...run,
-    sources: run.sources.map((each) => (each.assignmentId === share.assignmentId ? { ...share, givenUp: false } : each)),
-  });
+  // A restore that went through is not to be executed again, though its run has failed: see requestRestore.
+  const wentThrough = run.kind === 'restore' && end.state === 'successful';
+  await change.putRun(withShare(run, { ...(wentThrough ? end : share), givenUp: false }));
 }
 
 function endOf(io: EngineIo, run: Run, share: SourceRun, { outcome }: Finished): SourceRun {

@@ -16,7 +16,8 @@ export async function requestBackup(change: Change, io: EngineIo, task: Task, tr
 /** @throws AppError REFUSED when it waits, runs or has succeeded already; LIMIT. */
 export async function requestRestore(change: Change, io: EngineIo, restore: Restore): Promise<Run> {
   const last = restore.lastRunId === undefined ? undefined : await change.run(restore.lastRunId);
-  if (last?.state === 'successful') {
+  // Its run may count as failed, when an agent that was given up came through all the same.
+  if (last !== undefined && last.sources.length > 0 && last.sources.every(({ state }) => state === 'successful')) {
     throw new AppError('REFUSED', `the restore ${restore.name} has succeeded already, and is not executed twice`, {
       hint: 'Create a new restore if the data are to be restored again.',
     });

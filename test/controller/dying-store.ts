@@ -6,6 +6,8 @@ export interface Death {
   readonly write: number;
   /** Whether that one is still durable. */
   readonly durable: boolean;
+  /** False once the flow has ended that it is to come in. */
+  armed: boolean;
 }
 
 const WRITES: readonly (keyof Changes)[] = [
@@ -51,7 +53,7 @@ export function dyingStore(store: Store, death: Death, onDeath: () => void): Sto
         );
         const value = await work(Object.assign({ ...view }, watched) as StoreView);
         if (wrote) writes += 1;
-        if (wrote && writes === death.write) {
+        if (wrote && death.armed && writes === death.write) {
           dead = true;
           onDeath();
           if (!death.durable) throw killed;
