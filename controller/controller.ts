@@ -1,8 +1,8 @@
 /** The controller: catalogue, lines of the agents, engine, API. It may be killed at any line of it. */
 import { createPrivateKey } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import type { KeyObject } from 'node:crypto';
 import type { Clock } from '#common/clock.ts';
+import { AppError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { readPrivateFile } from '#common/secrets.ts';
 import { loadCredentials } from '#common/tls.ts';
@@ -11,6 +11,7 @@ import { startServer } from './api/server.ts';
 import type { ControllerConfig } from './config.ts';
 import { createSystemTask } from './engine/system-task.ts';
 import { startEngine } from './engine/engine.ts';
+import type { Engine } from './engine/engine.ts';
 import { createChange } from './engine/engine-io.ts';
 import type { EngineIo } from './engine/engine-io.ts';
 import { createErrands } from './engine/errands.ts';
@@ -20,20 +21,19 @@ import { createProgressBoard } from './engine/progress.ts';
 import { createReading } from './engine/reading.ts';
 import { createWatchers } from './engine/watchers.ts';
 import { createSessions } from './sessions/sessions.ts';
-import { openSqliteStore } from './store/sqlite.ts';
+import type { Store } from './store/store.ts';
 
 export interface Controller {
   /** host:port */
   readonly address: string;
-  /** Takes nothing new, leaves to the agents what they do, closes the catalogue. */
+  /** Takes nothing new, leaves to the agents what they do; from its end on the catalogue is not touched. */
   stop(): Promise<void>;
 }
 
-export async function startController(config: ControllerConfig, clock: Clock, log: Logger): Promise<Controller> {
+/** The store is the caller's, who closes it after `stop`. */
+export async function startController(config: ControllerConfig, store: Store, clock: Clock, log: Logger): Promise<Controller> {
   const tls = await loadCredentials(config.tls);
-  const grantKey = createPrivateKey(await readPrivateFile(config.grantSigningKey));
-  await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-  const store = await openSqliteStore(join(config.stateDirectory, 'catalogue.sqlite'));
+  const grantKey = await loadGrantKey(config.grantSigningKey);
 
   const watchers = createWatchers();
   const sessions = createSessions(
@@ -48,19 +48,19 @@ export async function startController(config: ControllerConfig, clock: Clock, lo
     store,
     sessions,
     grants: createGrants(grantKey, clock),
-    errands: createErrands((node, message) => sessions.send(node, message), clock),
+    errands: createErrands(clock, () => io.hint()),
     board: createProgressBoard(),
     watchers,
     given: new Map(),
     reading: createReading(),
     startedAt: clock.monotonic(),
-    change: createChange(store, watchers),
+    change: createChange(store, watchers, log),
     hint: () => engine?.hint(),
   };
-  let engine: Awaited<ReturnType<typeof startEngine>> | undefined;
+  let engine: Engine | undefined;
   try {
     await createSystemTask(io);
-    engine = await startEngine(io);
+    engine = startEngine(io);
     const server = await startServer({ listen: config.listen, tls, admin: createAdminService(io), agent: sessions.service });
     return {
       address: server.address,
@@ -70,14 +70,29 @@ export async function startController(config: ControllerConfig, clock: Clock, lo
         watchers.stop();
         await server.stop();
         await engine?.stop();
-        // Whatever change is under way ends first: it waits in the same line.
-        await io.change(async () => undefined);
-        await store.close();
+        // Whatever change is under way ends first: it waits in the same line. If the store has failed, that was said already.
+        await io.change(async () => undefined).catch(() => undefined);
       },
     };
   } catch (error) {
     await engine?.stop();
-    await store.close();
     throw error;
   }
+}
+
+async function loadGrantKey(path: string): Promise<KeyObject> {
+  const pem = await readPrivateFile(path);
+  const refuse = (cause?: unknown) =>
+    new AppError('INVALID', `the grant signing key ${path} is not a private Ed25519 key`, {
+      cause,
+      hint: 'Use the file that `holdfast init` made for the controller; the vaults hold its public half.',
+    });
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(pem);
+  } catch (error) {
+    throw refuse(error);
+  }
+  if (key.asymmetricKeyType !== 'ed25519') throw refuse();
+  return key;
 }

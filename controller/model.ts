@@ -48,6 +48,8 @@ export interface SourceRun {
   readonly file: BackupFile | undefined;
   /** Nodes whose vault took the file. */
   readonly storedOn: readonly string[];
+  /** Its agent was away for longer than the lease: what it says of it later no longer ends it. */
+  readonly givenUp: boolean;
   readonly startedMs: number | undefined;
   readonly endedMs: number | undefined;
 }
@@ -70,6 +72,10 @@ export interface Run {
   readonly stopReason: string | undefined;
   /** The task as it was when the run started: a modification takes effect at the next run. */
   readonly startedFrom: Task | undefined;
+  /** "node: source, source" a line, when the run started. */
+  readonly topology: readonly string[];
+  /** Of the controller that started it: a part of the names of its files. */
+  readonly productVersion: string;
 }
 
 export interface BackupFile {
@@ -97,8 +103,14 @@ export interface BackupSet {
   readonly deleting: boolean;
   readonly verifiedMs: number | undefined;
   readonly productVersion: string;
-  /** "node: source, source" a line, when the run started; compared at restore. */
+  /** That of the run, compared at restore. */
   readonly topology: readonly string[];
+}
+
+/** The nodes whose vault holds every file of the set, sorted. */
+export function holdersOf({ files }: BackupSet): string[] {
+  const nodes = new Set(files.flatMap((held) => held.nodes));
+  return [...nodes].filter((node) => files.every((held) => held.nodes.includes(node))).toSorted();
 }
 
 export interface RestoreOptions {

@@ -2,23 +2,28 @@
 import { ALARMS } from '#rules/alarms.ts';
 import type { Change, EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
-import { lackingNodes } from '../engine/set-state.ts';
 import { clear, raise } from './alarms.ts';
 
-/** 12011: a set lacks files on a management node. */
-export async function watchStandby(change: Change, io: EngineIo): Promise<void> {
-  const sets = (await change.sets()).filter(({ deleting }) => !deleting);
-  const up = (await change.openAlarms()).filter(({ id }) => id === ALARMS.standby.id).map(({ subject }) => subject);
-  for (const node of managementNodes(io.config)) {
-    const lacking = sets.filter((set) => lackingNodes(set, io.config).includes(node)).map(({ id }) => id);
-    if (lacking.length === 0) continue;
-    const which = lacking.slice(0, 5).join(', ') + (lacking.length > 5 ? ', …' : '');
-    await raise(change, io, ALARMS.standby.id, node, `the vault of ${node} lacks files of ${lacking.length} set(s): ${which}`);
-  }
-  for (const node of up) {
-    const lacks = managementNodes(io.config).includes(node) && sets.some((set) => lackingNodes(set, io.config).includes(node));
-    if (!lacks) await clear(change, io, ALARMS.standby.id, node);
-  }
+/** So many sets are named in the alarm. */
+const NAMED = 5;
+
+/** 12011: a management node lacks files of a set. */
+export async function watchStandby(io: EngineIo): Promise<void> {
+  await io.change(async (change) => {
+    const nodes = managementNodes(io.config);
+    for (const node of nodes) {
+      const lacking = (await change.setsLacking(node, NAMED + 1)).map(({ id }) => id);
+      if (lacking.length === 0) await clear(change, io, ALARMS.standby.id, node);
+      else {
+        const which = lacking.slice(0, NAMED).join(', ') + (lacking.length > NAMED ? ', …' : '');
+        await raise(change, io, ALARMS.standby.id, node, `the vault of ${node} lacks files of ${which}`);
+      }
+    }
+    // A node that was a management node before the configuration was changed.
+    for (const { id, subject } of await change.openAlarms()) {
+      if (id === ALARMS.standby.id && !nodes.includes(subject)) await clear(change, io, id, subject);
+    }
+  });
 }
 
 /** 12057: no periodic task writes to another place than the management nodes. LocalDir is the only target there is yet. */

@@ -1,4 +1,5 @@
 /** How every call is answered: who may, and what an error becomes on the wire. */
+import { once } from 'node:events';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { ServerErrorResponse, ServerUnaryCall, ServerWritableStream, handleUnaryCall } from '@grpc/grpc-js';
 import { ERROR_CODES, AppError, toAppError, toFault } from '#common/errors.ts';
@@ -58,11 +59,8 @@ export function adminStream<Request, Response>(
     call.on('error', onGone);
     const send = async (response: Response) => {
       gone.signal.throwIfAborted();
-      if (call.write(response)) return;
-      await new Promise<void>((resolve) => {
-        call.once('drain', resolve);
-        gone.signal.addEventListener('abort', () => resolve(), { once: true });
-      });
+      // A caller that reads slowly is waited for, so that nothing piles up here.
+      if (!call.write(response)) await once(call, 'drain', { signal: gone.signal });
     };
     const respond = async () => {
       requirePeer(call, 'admin', 'AdminService');

@@ -8,6 +8,7 @@ import { isSourceName } from '#common/names.ts';
 import type { SourceName } from '#common/names.ts';
 import { taskFaults } from '#rules/task.ts';
 import type { RestoreOptions, Schedule, TaskSource } from '../model.ts';
+import { notAToken } from '../store/store.ts';
 import type { PageRequest } from '../store/store.ts';
 
 export interface TaskDefinition {
@@ -104,15 +105,22 @@ export function restoreOptions(message: OptionsMessage | undefined): RestoreOpti
 
 const DEFAULT_PAGE = 100;
 const LARGEST_PAGE = 1000;
+/** Of runs and sets, which are larger: a page of these stays well below the 4 MiB that a client takes. */
+export const LARGEST_RECORDS_PAGE = 250;
 
-export function pageRequest({ pageSize, pageToken }: { pageSize: number; pageToken: string }): PageRequest {
+/** Fewer than asked for may come: `most`. @throws AppError INVALID */
+export function pageRequest({ pageSize, pageToken }: { pageSize: number; pageToken: string }, most = LARGEST_PAGE): PageRequest {
   if (pageSize < 0 || pageSize > LARGEST_PAGE)
     throw new AppError('INVALID', `a page has 1 to ${LARGEST_PAGE} entries, not ${pageSize}`);
-  return { size: pageSize === 0 ? DEFAULT_PAGE : pageSize, token: pageToken };
+  return { size: pageSize === 0 ? DEFAULT_PAGE : Math.min(pageSize, most), token: pageToken };
 }
 
-/** A page of a short list that is at hand whole, sorted by name: the token is the last name shown. */
+/** What may stand in a name of a task, a restore or a node. */
+const NAME_TOKEN = /^[A-Za-z0-9_.-]{0,128}$/;
+
+/** A page of a short list that is at hand whole, sorted by name: the token is the last name shown. @throws AppError INVALID */
 export function pageByName<T>(items: readonly T[], nameOf: (item: T) => string, page: PageRequest): { items: T[]; next: string } {
+  if (!NAME_TOKEN.test(page.token)) throw notAToken(page.token);
   const from = items.filter((item) => nameOf(item) > page.token);
   const shown = from.slice(0, page.size);
   const last = shown.at(-1);

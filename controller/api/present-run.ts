@@ -7,12 +7,17 @@ import type { Queries } from '../store/store.ts';
 import { runMessage } from './to-proto.ts';
 
 export async function presentRun(from: Queries, io: EngineIo, run: Run): Promise<RunMessage> {
-  let position = 0;
-  if (run.state === 'waiting') {
-    const waiting = (await from.openRuns()).filter(({ state }) => state === 'waiting');
-    position = waiting.findIndex(({ id }) => id === run.id) + 1;
-  }
-  return runMessage(run, (share) => progressOf(io, share), position);
+  const queue = run.state === 'waiting' ? await queueOf(from) : [];
+  return runMessage(run, (share) => progressOf(io, share), queue.indexOf(run.id) + 1);
+}
+
+export async function presentRuns(from: Queries, io: EngineIo, runs: readonly Run[]): Promise<RunMessage[]> {
+  const queue = await queueOf(from);
+  return runs.map((run) => runMessage(run, (share) => progressOf(io, share), queue.indexOf(run.id) + 1));
+}
+
+async function queueOf(from: Queries): Promise<string[]> {
+  return (await from.openRuns()).filter(({ state }) => state === 'waiting').map(({ id }) => id);
 }
 
 /** What has ended well has done all its bytes; what runs says so itself. */

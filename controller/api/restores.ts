@@ -1,8 +1,8 @@
 import { AppError } from '#common/errors.ts';
 import * as api from '#common/gen/holdfast/v1/admin.ts';
 import type { SourceName } from '#common/names.ts';
-import { nameFaults } from '#rules/task.ts';
-import type { EngineIo } from '../engine/engine-io.ts';
+import { MOST_TASKS, nameFaults } from '#rules/task.ts';
+import type { Change, EngineIo } from '../engine/engine-io.ts';
 import { note } from '../engine/engine-io.ts';
 import { judge, planRestore } from '../engine/plan-restore.ts';
 import { requestRestore } from '../engine/request-run.ts';
@@ -50,6 +50,7 @@ export function restoreCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> 
           createdMs: io.clock.now(),
           lastRunId: undefined,
         };
+        await makeRoom(change);
         await change.putRestore(restore);
         return { restore: restoreMessage(restore, undefined) };
       });
@@ -78,6 +79,18 @@ export function restoreCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> 
       return { restores: await Promise.all(items.map((restore) => present(store, restore))), nextPageToken: next };
     }),
   };
+}
+
+/** Rule: at most 100 restores exist. They are never deleted by hand, so the oldest makes room: one that succeeded, else one that ended. */
+async function makeRoom(change: Change): Promise<void> {
+  const restores = await change.restores();
+  if (restores.length < MOST_TASKS) return;
+  const open = (await change.openRuns()).filter(({ kind }) => kind === 'restore').map(({ task }) => task);
+  const oldestFirst = restores.filter(({ name }) => !open.includes(name)).toSorted((a, b) => a.createdMs - b.createdMs);
+  const states = await Promise.all(oldestFirst.map(async ({ lastRunId }) => lastRunId && (await change.run(lastRunId))?.state));
+  const goes = oldestFirst[Math.max(0, states.indexOf('successful'))];
+  if (goes === undefined) throw new AppError('LIMIT', `${MOST_TASKS} restores wait or run already, and no more may exist`);
+  await change.deleteRestore(goes.name);
 }
 
 function orAll(named: readonly SourceName[], set: BackupSet): readonly SourceName[] {

@@ -5,9 +5,9 @@ import { stopRun } from '../engine/stop-run.ts';
 import type { Run } from '../model.ts';
 import type { Queries } from '../store/store.ts';
 import { adminCall, adminStream } from './answer.ts';
-import { pageRequest } from './from-proto.ts';
+import { LARGEST_RECORDS_PAGE, pageRequest } from './from-proto.ts';
 import { mutate } from './mutate.ts';
-import { presentRun } from './present-run.ts';
+import { presentRun, presentRuns } from './present-run.ts';
 
 type Names = 'getRun' | 'listRuns' | 'watchRun' | 'stopRun' | 'listRunLog';
 
@@ -19,8 +19,8 @@ export function runCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
     })),
 
     listRuns: adminCall(log, async (request: api.ListRunsRequest) => {
-      const { items, next } = await store.listRuns(request.task, pageRequest(request));
-      return { runs: await Promise.all(items.map((run) => presentRun(store, io, run))), nextPageToken: next };
+      const { items, next } = await store.listRuns(request.task, pageRequest(request, LARGEST_RECORDS_PAGE));
+      return { runs: await presentRuns(store, io, items), nextPageToken: next };
     }),
 
     /** The first state at once, then each change, the end last. */

@@ -1,11 +1,12 @@
 import { AppError } from '#common/errors.ts';
 import * as api from '#common/gen/holdfast/v1/admin.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
+import { markForDeletion } from '../engine/leftovers.ts';
 import { verifySet } from '../engine/verify-set.ts';
 import type { BackupSet } from '../model.ts';
 import type { Queries } from '../store/store.ts';
 import { adminCall } from './answer.ts';
-import { pageRequest } from './from-proto.ts';
+import { LARGEST_RECORDS_PAGE, pageRequest } from './from-proto.ts';
 import { answeredBefore, mutate } from './mutate.ts';
 import { setMessage } from './to-proto.ts';
 
@@ -17,7 +18,7 @@ export function setCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
     getSet: adminCall(log, async ({ id }: api.GetSetRequest) => ({ set: setMessage(await requireSet(store, id), config) })),
 
     listSets: adminCall(log, async (request: api.ListSetsRequest) => {
-      const { items, next } = await store.listSets(request.task, pageRequest(request));
+      const { items, next } = await store.listSets(request.task, pageRequest(request, LARGEST_RECORDS_PAGE));
       return { sets: items.map((set) => setMessage(set, config)), nextPageToken: next };
     }),
 
@@ -26,8 +27,7 @@ export function setCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       const mutation = { method: 'VerifySet', request, subject: request.id, ...codecs };
       const before = await answeredBefore(store, mutation);
       if (before !== undefined) return before;
-      const set = await requireSet(store, request.id);
-      const { faults, readBytes, verifiedMs } = await verifySet(io, set);
+      const { faults, readBytes, verifiedMs } = await verifySet(io, request.id);
       return mutate(io, peer, mutation, async (change) => {
         const now = await requireSet(change, request.id);
         const verified = { ...now, verifiedMs: faults.length === 0 ? verifiedMs : undefined };
@@ -51,10 +51,7 @@ export function setCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
             },
           );
         }
-        const going: BackupSet = { ...set, deleting: true };
-        await change.putSet(going);
-        change.after(() => io.hint());
-        return { set: setMessage(going, config) };
+        return { set: setMessage(await markForDeletion(change, io, set), config) };
       });
     }),
   };

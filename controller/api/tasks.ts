@@ -1,7 +1,9 @@
 import { AppError } from '#common/errors.ts';
 import * as api from '#common/gen/holdfast/v1/admin.ts';
+import { ALARMS } from '#rules/alarms.ts';
 import { MOST_TASKS } from '#rules/task.ts';
 import { nextStart } from '#rules/schedule.ts';
+import { clear } from '../alarms/alarms.ts';
 import type { Task } from '../model.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
 import { requestBackup } from '../engine/request-run.ts';
@@ -77,6 +79,7 @@ export function taskCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
           throw new AppError('REFUSED', `the task ${task.name} is ${open.state} (${open.id})`, { hint: 'Stop that run first.' });
         }
         await change.deleteTask(task.name);
+        await clear(change, io, ALARMS.periodicFailure.id, task.name);
         return {};
       });
     }),

@@ -16,6 +16,7 @@ import type { ControllerConfig } from '../config.ts';
 import { sumProgress } from '../engine/progress.ts';
 import { fileMessage, restoreOptionsMessage, sourceMessage } from '../engine/messages.ts';
 import { setStateOf } from '../engine/set-state.ts';
+import { holdersOf } from '../model.ts';
 import type { Alarm, BackupSet, Restore, Run, SourceRun, Task } from '../model.ts';
 import type { AgentFacts } from '../sessions/sessions.ts';
 
@@ -104,7 +105,6 @@ function sourceRunMessage(share: SourceRun, progress: Progress | undefined): Sou
 }
 
 export function setMessage(set: BackupSet, config: ControllerConfig): BackupFileSet {
-  const nodes = [...new Set(set.files.flatMap((held) => held.nodes))];
   return {
     id: set.id,
     task: set.task,
@@ -112,7 +112,7 @@ export function setMessage(set: BackupSet, config: ControllerConfig): BackupFile
     createdMs: time(set.createdMs),
     state: SET_STATES[setStateOf(set, config)],
     files: set.files.map(({ file }) => fileMessage(file)),
-    nodes: nodes.filter((node) => set.files.every((held) => held.nodes.includes(node))).toSorted(),
+    nodes: holdersOf(set),
     verifiedMs: time(set.verifiedMs),
     productVersion: set.productVersion,
     missingSources: [...set.missingSources],

@@ -2,13 +2,14 @@
 import { AppError } from '#common/errors.ts';
 import type { Assign, VaultAccess } from '#common/gen/holdfast/v1/agent.ts';
 import { backupFileKeys } from '#common/names.ts';
-import { PRODUCT_VERSION } from '#common/version.ts';
+import type { BackupFileKeys } from '#common/names.ts';
 import type { BackupSet, Restore, Run, SourceRun } from '../model.ts';
 import type { EngineIo } from './engine-io.ts';
-import { managementNodes, topologyOf } from './engine-io.ts';
+import { managementNodes } from './engine-io.ts';
 import { prefixOf } from './grants.ts';
 import { fileMessage, restoreOptionsMessage, sourceMessage } from './messages.ts';
 
+/** @throws AppError UNAVAILABLE when the active vault is not connected: without it there is no backup. */
 export function assignBackup(io: EngineIo, run: Run, share: SourceRun): Assign {
   const task = run.startedFrom;
   const source = task?.sources.find((candidate) => candidate.source === share.source);
@@ -29,16 +30,23 @@ export function assignBackup(io: EngineIo, run: Run, share: SourceRun): Assign {
         setSources: task.sources.map((each) => each.source),
         source: sourceMessage(source),
         vaults: vaultsToWrite(io, run, share),
-        topology: topologyOf(io.sessions),
+        topology: [...run.topology],
         minimumFreeBytes: io.config.minimumFree,
-        productVersion: PRODUCT_VERSION,
+        productVersion: run.productVersion,
       },
     },
   };
 }
 
-/** @throws AppError UNAVAILABLE when no vault that holds the file is connected. */
-export function assignRestore(io: EngineIo, run: Run, share: SourceRun, restore: Restore, set: BackupSet): Assign {
+/** @throws AppError NOT_FOUND; UNAVAILABLE when no vault that holds the file is connected. */
+export function assignRestore(
+  io: EngineIo,
+  run: Run,
+  share: SourceRun,
+  restore: Restore | undefined,
+  set: BackupSet | undefined,
+): Assign {
+  if (restore === undefined || set === undefined) throw new AppError('NOT_FOUND', `the set ${run.setId} is gone`);
   const { source, attempt, assignmentId, node } = share;
   const sourceFile = readable(io, set, source, { agent: node, run: run.id, attempt });
   const options = restoreOptionsMessage(restore.options);
@@ -84,7 +92,7 @@ export function vaultAccess(
 
 function vaultsToWrite(io: EngineIo, run: Run, share: SourceRun): VaultAccess[] {
   const prefixes = [prefixOfShare(run, share)];
-  return managementNodes(io.config).flatMap((node) =>
+  const vaults = managementNodes(io.config).flatMap((node) =>
     vaultAccess(io, node, {
       agent: share.node,
       run: run.id,
@@ -93,15 +101,27 @@ function vaultsToWrite(io: EngineIo, run: Run, share: SourceRun): VaultAccess[] 
       prefixes,
     }),
   );
+  if (!vaults.some(({ active }) => active)) {
+    const { active } = io.config.managementNodes;
+    throw new AppError('UNAVAILABLE', `the vault of the active management node ${active} is not connected`, {
+      hint: `Start the agent of ${active}.`,
+    });
+  }
+  return vaults;
 }
 
 /** Where the share of this source in a backup run lies in a vault. */
 export function prefixOfShare(run: Run, share: SourceRun): string {
+  return keysOfShare(run, share).prefix;
+}
+
+/** What the share of this source in a backup run is stored as: nothing else is believed of its agent. */
+export function keysOfShare(run: Run, share: SourceRun): BackupFileKeys {
   return backupFileKeys({
     task: run.task,
     taskCreatedMs: run.startedFrom?.createdMs ?? 0,
     source: share.source,
     runStartedMs: run.startedMs ?? 0,
-    version: PRODUCT_VERSION,
-  }).prefix;
+    version: run.productVersion,
+  });
 }

@@ -1,13 +1,12 @@
 /** The end of a share, and of a run when its last share has ended: what comes of it is written in the same change. */
 import { AppError, toFault } from '#common/errors.ts';
 import type { FaultShape } from '#common/errors.ts';
-import { PRODUCT_VERSION } from '#common/version.ts';
 import { outcomeOf } from '#rules/outcome.ts';
 import { runAlarms } from '../alarms/run-alarms.ts';
 import type { BackupSet, Run, SourceRun } from '../model.ts';
 import type { Change, EngineIo } from './engine-io.ts';
-import { note, topologyOf } from './engine-io.ts';
-import { cannotGiveOut, giveOut } from './give-out.ts';
+import { note } from './engine-io.ts';
+import { leaveShareToClear } from './leftovers.ts';
 import { retain } from './retain.ts';
 
 /** What has changed in one share is written; then the run goes on, or ends. */
@@ -23,6 +22,7 @@ export async function endShare(change: Change, io: EngineIo, run: Run, ended: So
     state === 'failed' ? 'error' : 'info',
     state + (fault === undefined ? '' : `: ${fault.message}`),
   );
+  if (run.kind === 'backup' && state !== 'successful') await leaveShareToClear(change, io, next, ended);
   change.after(() => {
     io.given.delete(assignmentId);
     io.log.info({ run: run.id, source, state, reason: fault?.message }, 'share of a run ended');
@@ -33,24 +33,18 @@ export async function endShare(change: Change, io: EngineIo, run: Run, ended: So
 /** A restore takes its sources one after another; a run whose shares have all ended is ended. */
 export async function proceed(change: Change, io: EngineIo, run: Run): Promise<void> {
   let current = run;
+  const now = io.clock.now();
   while (!current.sources.some(({ state }) => state === 'running')) {
     const waiting = current.sources.find(({ state }) => state === 'waiting');
     if (waiting === undefined) break;
-    const now = io.clock.now();
-    let next: SourceRun;
-    if (current.stopReason === undefined) {
-      next = { ...waiting, state: 'running', startedMs: now };
-      try {
-        await giveOut(change, io, current, next);
-      } catch (error) {
-        next = { ...waiting, state: 'failed', fault: toFault(cannotGiveOut(error, waiting)), startedMs: now, endedMs: now };
-      }
-    } else {
-      next = { ...waiting, state: 'stopped', fault: stopFault(current.stopReason), endedMs: now };
-    }
+    const next: SourceRun =
+      current.stopReason === undefined
+        ? { ...waiting, state: 'running', startedMs: now }
+        : { ...waiting, state: 'stopped', fault: stopFault(current.stopReason), endedMs: now };
     current = withShare(current, next);
     await change.putRun(current);
   }
+  change.after(() => io.hint());
   const outcome = outcomeOf(current.sources.map(({ source, state, fault }) => ({ source, state, reason: fault?.message })));
   if (outcome.kind === 'ended') await endRun(change, io, current, outcome.state, outcome.reason);
 }
@@ -75,7 +69,7 @@ async function endRun(
     `ended: ${state}${reason === undefined ? '' : `, ${reason}`}`,
   );
   if (run.kind === 'backup') {
-    await makeSet(change, io, ended);
+    await makeSet(change, ended);
     if (state === 'successful') await retain(change, io, run.task);
   }
   await runAlarms(change, io, ended);
@@ -101,7 +95,7 @@ function farewell(change: Change, io: EngineIo, run: Run): void {
 }
 
 /** What is there is good, also when a source failed: then the set says what it lacks. */
-async function makeSet(change: Change, io: EngineIo, run: Run): Promise<void> {
+async function makeSet(change: Change, run: Run): Promise<void> {
   const files = run.sources.flatMap(({ file, storedOn, state }) =>
     file === undefined || state !== 'successful' ? [] : [{ file, nodes: storedOn }],
   );
@@ -115,8 +109,8 @@ async function makeSet(change: Change, io: EngineIo, run: Run): Promise<void> {
     missingSources: run.sources.filter(({ state }) => state !== 'successful').map(({ source }) => source),
     deleting: false,
     verifiedMs: undefined,
-    productVersion: PRODUCT_VERSION,
-    topology: topologyOf(io.sessions),
+    productVersion: run.productVersion,
+    topology: run.topology,
   };
   await change.putSet(set);
 }

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '#common/clock.ts';
 import { diskTime } from '#common/clock.ts';
+import { toAppError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { SourceName } from '#common/names.ts';
 import type { ControllerConfig } from '../config.ts';
@@ -50,9 +51,11 @@ export interface Given {
   readonly attempt: number;
   /** What the last backup of this source held: the best guess of what this one will. */
   readonly expectedBytes: bigint;
+  /** Log lines it has sent. */
+  lines: number;
 }
 
-export function createChange(store: Store, watchers: Watchers): EngineIo['change'] {
+export function createChange(store: Store, watchers: Watchers, log: Logger): EngineIo['change'] {
   const serial = createSerial();
   return (work) =>
     serial(async () => {
@@ -67,7 +70,14 @@ export function createChange(store: Store, watchers: Watchers): EngineIo['change
           after: (effect) => void effects.push(effect),
         }),
       );
-      for (const effect of effects) effect();
+      // What is durable is durable: an effect that fails must not look like a failed change, nor keep the others from happening.
+      for (const effect of effects) {
+        try {
+          effect();
+        } catch (error) {
+          log.error({ err: toAppError(error, 'follow up a change') }, 'what followed from a change failed');
+        }
+      }
       return result;
     });
 }
@@ -85,6 +95,11 @@ export function managementNodes({ managementNodes: { active, standby } }: Contro
 /** "node: source, source" a line, of every agent known. */
 export function topologyOf(sessions: Sessions): string[] {
   return sessions.facts().map(({ node, sources }) => `${node}: ${[...sources].toSorted().join(', ')}`);
+}
+
+/** After a start of the controller agents need a moment to come back: what is missing then is not yet a fault. */
+export function agentsMayStillCome(io: EngineIo): boolean {
+  return io.clock.monotonic() - io.startedAt < io.config.lease;
 }
 
 export async function note(

@@ -3,13 +3,12 @@
  * agents and callers are hints that the next look should be at once; a missed hint costs one tick.
  */
 import { toAppError } from '#common/errors.ts';
-import { scheduleOf } from '#rules/schedule.ts';
 import { watchStandby, watchThirdParty } from '../alarms/watch-state.ts';
 import type { EngineIo } from './engine-io.ts';
-import { givenOf } from './give-out.ts';
-import { loseAgents } from './lose-agents.ts';
-import { requestBackup } from './request-run.ts';
-import { startNext } from './start-run.ts';
+import { createLoser } from './lose-agents.ts';
+import { startDue } from './start-due.ts';
+import { createStarter } from './start-run.ts';
+import { tellAgents } from './tell-agents.ts';
 import { createUpkeep } from './upkeep.ts';
 
 /** "Hourly check", as documented. */
@@ -22,41 +21,42 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
-export async function startEngine(io: EngineIo): Promise<Engine> {
+export function startEngine(io: EngineIo): Engine {
   const stopping = new AbortController();
-  const upkeep = createUpkeep(io);
   let wake = new AbortController();
-  let hourlyAt: number | undefined;
+  const loser = createLoser(io);
+  const starter = createStarter(io);
+  const upkeep = createUpkeep(io);
 
-  for (const run of await io.store.openRuns()) {
-    for (const share of run.sources) {
-      if (share.state === 'running') io.given.set(share.assignmentId, await givenOf(io.store, run, share));
-    }
-  }
+  /** In this order: what has ended makes room for what starts, what starts is given out. One that fails does not hold up the others. */
+  const duties: Readonly<Record<string, () => Promise<void>>> = {
+    'lose agents': () => loser.loseAgents(),
+    'start what is due': () => startDue(io),
+    'start what waits': () => starter.startNext(),
+    'tell agents': () => tellAgents(io),
+    'keep up the vaults': () => upkeep.pass(),
+    'watch the standby': () => watchStandby(io),
+    'look hourly': hourly(io),
+  };
 
-  async function tick(): Promise<void> {
-    await loseAgents(io);
-    await startDue(io);
-    await startNext(io);
-    await upkeep.pass();
-    await io.change((change) => watchStandby(change, io));
-    if (hourlyAt === undefined || io.clock.monotonic() - hourlyAt >= HOUR_MS) {
-      hourlyAt = io.clock.monotonic();
-      await io.change(async (change) => {
-        await watchThirdParty(change, io);
-        await change.forgetAnswers(io.clock.now() - ANSWERS_KEPT_MS);
-      });
+  /** Logged once for as long as it fails in the same way: a full disk is not told anew each second. */
+  const failing = new Map<string, string>();
+  async function attempt(duty: string, perform: () => Promise<void>): Promise<void> {
+    try {
+      await perform();
+      failing.delete(duty);
+    } catch (caught) {
+      const error = toAppError(caught, duty);
+      if (failing.get(duty) === error.message) return;
+      failing.set(duty, error.message);
+      io.log.error({ duty, err: error }, 'the engine failed in a duty; each tick tries again');
     }
   }
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
       wake = new AbortController();
-      try {
-        await tick();
-      } catch (error) {
-        io.log.error({ err: toAppError(error, 'tick of the engine') }, 'the engine failed; the next tick tries again');
-      }
+      for (const [duty, perform] of Object.entries(duties)) await attempt(duty, perform);
       await io.clock.sleep(io.config.tick, AbortSignal.any([stopping.signal, wake.signal])).catch(() => undefined);
     }
   }
@@ -71,26 +71,15 @@ export async function startEngine(io: EngineIo): Promise<Engine> {
   };
 }
 
-/** Periodic tasks whose time has come. */
-async function startDue(io: EngineIo): Promise<void> {
-  const now = io.clock.now();
-  if (!(await io.store.tasks()).some(({ nextStartMs }) => nextStartMs !== undefined && nextStartMs <= now)) return;
-  await io.change(async (change) => {
-    const open = await change.openRuns();
-    for (const task of await change.tasks()) {
-      const decision = scheduleOf(
-        { ...task, open: open.some(({ kind, task: name }) => kind === 'backup' && name === task.name) },
-        now,
-      );
-      if (decision.kind === 'wait') continue;
-      const moved = { ...task, nextStartMs: decision.next };
-      if (decision.kind === 'start') await requestBackup(change, io, moved, 'period');
-      else {
-        await change.putTask(moved);
-        change.after(() =>
-          io.log.warn({ task: task.name, reason: decision.reason }, 'an automatic run moved to the next period'),
-        );
-      }
-    }
-  });
+function hourly(io: EngineIo): () => Promise<void> {
+  let last: number | undefined;
+  return async () => {
+    const now = io.clock.monotonic();
+    if (last !== undefined && now - last < HOUR_MS) return;
+    await io.change(async (change) => {
+      await watchThirdParty(change, io);
+      await change.forgetAnswers(io.clock.now() - ANSWERS_KEPT_MS);
+    });
+    last = now;
+  };
 }

@@ -1,11 +1,10 @@
 /**
  * Work that somebody waits for, or that follows from the catalogue and is done again when it got lost: plans, verifications,
- * deletions, copies. Kept in memory only.
+ * deletions, copies. Kept in memory only; told to the agents with everything else that they are to do (tell-agents.ts).
  */
 import type { Clock } from '#common/clock.ts';
 import { AppError, fromFault } from '#common/errors.ts';
 import type { Assign, Finished } from '#common/gen/holdfast/v1/agent.ts';
-import type { ToAgent } from '../sessions/sessions.ts';
 
 type Outcome = NonNullable<Finished['outcome']>;
 type Work = NonNullable<Assign['work']>;
@@ -18,38 +17,36 @@ interface Errand {
 }
 
 export interface Errands {
-  /** @throws AppError what the agent says of its failure; UNAVAILABLE when it is not there or went away; TIMEOUT. */
+  /** @throws AppError what the agent says of its failure; UNAVAILABLE when it stays away or goes; TIMEOUT. */
   ask(of: { node: string; id: string; runId: string; attempt: number; work: Work; timeoutMs?: number }): Promise<Outcome>;
   /** Whether it was one of these. */
   finish(node: string, finished: Finished): boolean;
   ofNode(node: string): readonly Assign[];
   nodes(): readonly string[];
-  loseNode(node: string, reason: string): void;
+  loseNode(node: string, why: AppError): void;
   /** Nobody waits any more. */
   stop(reason: string): void;
 }
 
-export function createErrands(send: (node: string, message: ToAgent) => boolean, clock: Clock): Errands {
+export function createErrands(clock: Clock, hint: () => void): Errands {
   const open = new Map<string, Errand>();
+  let stopped: string | undefined;
 
   async function giveUpAfter(timeoutMs: number, id: string, node: string, answered: AbortSignal): Promise<void> {
     await clock.sleep(timeoutMs, answered).catch(() => undefined);
     if (answered.aborted) return;
     open.get(id)?.reject(new AppError('TIMEOUT', `the agent of ${node} did not answer within ${timeoutMs / 1000} s`));
-    send(node, { $case: 'cancel', value: { assignmentId: id, reason: 'nobody waits for it any more' } });
   }
 
   return {
     async ask({ node, id, runId, attempt, work, timeoutMs }) {
+      if (stopped !== undefined) throw new AppError('UNAVAILABLE', stopped);
       const assign: Assign = { assignmentId: id, runId, attempt, work };
       const answered = new AbortController();
       const answer = new Promise<Outcome>((resolve, reject) => {
         open.set(id, { node, assign, resolve, reject });
       });
-      if (!send(node, { $case: 'assign', value: assign })) {
-        open.delete(id);
-        throw new AppError('UNAVAILABLE', `the agent of ${node} is not connected`);
-      }
+      hint();
       if (timeoutMs !== undefined) {
         void giveUpAfter(timeoutMs, id, node, answered.signal);
       }
@@ -62,21 +59,25 @@ export function createErrands(send: (node: string, message: ToAgent) => boolean,
       } finally {
         answered.abort();
         open.delete(id);
+        // What is not wanted any more is cancelled at the next look.
+        hint();
       }
     },
     finish(node, { assignmentId, outcome }) {
       const errand = open.get(assignmentId);
       if (errand === undefined || errand.node !== node) return false;
+      open.delete(assignmentId);
       if (outcome === undefined) errand.reject(new AppError('FAILED', `the agent of ${node} ended its work in an unknown way`));
       else errand.resolve(outcome);
       return true;
     },
     ofNode: (node) => [...open.values()].filter((errand) => errand.node === node).map(({ assign }) => assign),
     nodes: () => [...new Set([...open.values()].map(({ node }) => node))],
-    loseNode(node, reason) {
-      for (const errand of open.values()) if (errand.node === node) errand.reject(new AppError('UNAVAILABLE', reason));
+    loseNode(node, why) {
+      for (const errand of open.values()) if (errand.node === node) errand.reject(why);
     },
     stop(reason) {
+      stopped = reason;
       for (const errand of open.values()) errand.reject(new AppError('UNAVAILABLE', reason));
     },
   };

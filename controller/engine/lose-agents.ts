@@ -1,34 +1,64 @@
-/** An agent that stays away longer than the lease ends its shares as failed: nothing runs for ever. */
+/** An agent that stays away longer than the lease, or does not end what was stopped, ends its shares as failed: nothing runs for ever. */
 import { AppError, toFault } from '#common/errors.ts';
+import type { Run, SourceRun } from '../model.ts';
 import { endShare } from './end-run.ts';
 import type { EngineIo } from './engine-io.ts';
-import { leaveToClear } from './hear.ts';
+import { runningShares } from './tell-agents.ts';
 
-export async function loseAgents(io: EngineIo): Promise<void> {
-  const gone = (node: string) => {
-    const heard = io.sessions.factsOf(node)?.lastHeard ?? io.startedAt;
-    return io.clock.monotonic() - Math.max(heard, io.startedAt) > io.config.lease;
-  };
-  const reason = (node: string) => `the agent of ${node} was not heard of for ${io.config.lease / 1000} s, and was given up`;
-  for (const node of io.errands.nodes()) if (gone(node)) io.errands.loseNode(node, reason(node));
+export interface Loser {
+  loseAgents(): Promise<void>;
+}
 
-  const open = await io.store.openRuns();
-  const lost = open.flatMap((run) =>
-    run.sources.filter(({ state, node }) => state === 'running' && gone(node)).map((share) => ({ run, share })),
-  );
-  for (const { run, share } of lost) {
-    await io.change(async (change) => {
-      // It may have come back between the look and this change.
-      const now = await change.run(run.id);
-      const still = now?.sources.find(({ assignmentId }) => assignmentId === share.assignmentId);
-      if (now === undefined || still?.state !== 'running' || !gone(share.node)) return;
-      const error = new AppError('UNAVAILABLE', reason(share.node), {
-        hint: `Start the agent of ${share.node}, or see its log for why it died; then run it again.`,
-      });
-      if (now.kind === 'backup') await leaveToClear(change, io, now, still);
-      await endShare(change, io, now, { ...still, state: 'failed', fault: toFault(error) });
-      const given = { assignmentId: share.assignmentId, reason: error.message };
-      change.after(() => io.sessions.send(share.node, { $case: 'cancel', value: given }));
+export function createLoser(io: EngineIo): Loser {
+  /** When each stopped run was first seen, on the monotonic clock. */
+  const stoppedAt = new Map<string, number>();
+
+  /** Why a share is given up; undefined: it is not. */
+  function reasonToGiveUp(run: Run, { node }: SourceRun): AppError | undefined {
+    if (isGone(io, node)) return gone(io, node);
+    const since = stoppedAt.get(run.id);
+    if (since === undefined || io.clock.monotonic() - since <= io.config.stopTimeout) return undefined;
+    const text = `the agent of ${node} did not end it within ${io.config.stopTimeout / 1000} s after the stop, and was given up`;
+    return new AppError('TIMEOUT', `${run.stopReason}; ${text}`, {
+      hint: `See the log of the agent of ${node}; start it again.`,
     });
   }
+
+  return {
+    async loseAgents() {
+      for (const node of io.errands.nodes()) if (isGone(io, node)) io.errands.loseNode(node, gone(io, node));
+
+      const open = await io.store.openRuns();
+      for (const id of stoppedAt.keys()) if (!open.some((run) => run.id === id)) stoppedAt.delete(id);
+      for (const { id, stopReason } of open) {
+        if (stopReason !== undefined && !stoppedAt.has(id)) stoppedAt.set(id, io.clock.monotonic());
+      }
+      for (const { run, share } of open.flatMap(runningShares)) {
+        if (reasonToGiveUp(run, share) !== undefined) await giveUp(run.id, share.assignmentId);
+      }
+    },
+  };
+
+  async function giveUp(runId: string, assignmentId: string): Promise<void> {
+    await io.change(async (change) => {
+      // It may have come back between the look and this change.
+      const run = await change.run(runId);
+      const share = run?.sources.find((each) => each.assignmentId === assignmentId);
+      if (run === undefined || share?.state !== 'running') return;
+      const error = reasonToGiveUp(run, share);
+      if (error === undefined) return;
+      await endShare(change, io, run, { ...share, state: 'failed', givenUp: true, fault: toFault(error) });
+    });
+  }
+}
+
+function isGone(io: EngineIo, node: string): boolean {
+  const heard = io.sessions.factsOf(node)?.lastHeard ?? io.startedAt;
+  return io.clock.monotonic() - Math.max(heard, io.startedAt) > io.config.lease;
+}
+
+function gone(io: EngineIo, node: string): AppError {
+  const text = `the agent of ${node} was not heard of for ${io.config.lease / 1000} s, and was given up`;
+  const hint = `Start the agent of ${node}, or see its log for why it died; then run it again.`;
+  return new AppError('UNAVAILABLE', text, { hint });
 }

@@ -1,5 +1,6 @@
 /** A run begins as a wish: it waits in the catalogue until the engine starts it. */
 import { AppError } from '#common/errors.ts';
+import { PRODUCT_VERSION } from '#common/version.ts';
 import { mayRequest } from '#rules/admission.ts';
 import type { Restore, Run, Task } from '../model.ts';
 import type { Change, EngineIo } from './engine-io.ts';
@@ -15,7 +16,8 @@ export async function requestBackup(change: Change, io: EngineIo, task: Task, tr
 /** @throws AppError REFUSED when it waits, runs or has succeeded already; LIMIT. */
 export async function requestRestore(change: Change, io: EngineIo, restore: Restore): Promise<Run> {
   const last = restore.lastRunId === undefined ? undefined : await change.run(restore.lastRunId);
-  if (last?.state === 'successful') {
+  // Its run may count as failed, when an agent that was given up came through all the same.
+  if (last !== undefined && last.sources.length > 0 && last.sources.every(({ state }) => state === 'successful')) {
     throw new AppError('REFUSED', `the restore ${restore.name} has succeeded already, and is not executed twice`, {
       hint: 'Create a new restore if the data are to be restored again.',
     });
@@ -42,6 +44,8 @@ async function request(change: Change, io: EngineIo, of: Pick<Run, 'kind' | 'tas
     sources: [],
     stopReason: undefined,
     startedFrom: undefined,
+    topology: [],
+    productVersion: PRODUCT_VERSION,
   };
   await change.putRun(run);
   await note(change, io, run.id, '', 'info', `waits to be started, ${of.trigger === 'period' ? 'by its period' : 'by hand'}`);

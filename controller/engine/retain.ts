@@ -4,30 +4,26 @@ import { setsToDelete } from '#rules/retention.ts';
 import type { BackupSet, Task } from '../model.ts';
 import type { Change, EngineIo } from './engine-io.ts';
 import { note } from './engine-io.ts';
+import { markForDeletion } from './leftovers.ts';
 
 export async function retain(change: Change, io: EngineIo, taskName: string): Promise<void> {
   const task = await change.task(taskName);
   if (task === undefined) return;
-  const sets = (await change.sets()).filter((set) => isOf(set, task));
+  const sets = (await change.setsOf(taskName)).filter((set) => isOf(set, task));
   const read = new Set((await change.openRuns()).filter(({ kind }) => kind === 'restore').map(({ setId }) => setId));
   const { active } = io.config.managementNodes;
   const goes = setsToDelete(
     sets.map((set) => ({
       id: set.id,
-      createdMs: set.createdMs,
       whole: set.missingSources.length === 0 && set.files.every(({ nodes }) => nodes.includes(active)),
       inUse: read.has(set.id) || io.reading.has(set.id),
-      deleting: set.deleting,
     })),
     task.copies,
   );
   for (const set of sets.filter(({ id }) => goes.includes(id))) {
-    await change.putSet({ ...set, deleting: true });
+    await markForDeletion(change, io, set);
     await note(change, io, set.runId, '', 'info', `the set ${set.id} goes: ${task.copies} newer copies are kept`);
-    change.after(() => {
-      io.log.info({ set: set.id, task: taskName, copies: task.copies }, 'set goes by retention');
-      io.hint();
-    });
+    change.after(() => io.log.info({ set: set.id, task: taskName, copies: task.copies }, 'set goes by retention'));
   }
 }
 

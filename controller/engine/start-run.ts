@@ -2,27 +2,54 @@
 import { AppError, toFault } from '#common/errors.ts';
 import { diskTime } from '#common/clock.ts';
 import type { SourceName } from '#common/names.ts';
+import { PRODUCT_VERSION } from '#common/version.ts';
 import { mayStart, placeOf } from '#rules/admission.ts';
 import { RESTORE_ORDER } from '#rules/outcome.ts';
-import type { BackupSet, Restore, Run, SourceRun, Task } from '../model.ts';
+import type { Run, SourceRun, Task } from '../model.ts';
 import type { Change, EngineIo } from './engine-io.ts';
-import { newId, note } from './engine-io.ts';
+import { agentsMayStillCome, newId, note, topologyOf } from './engine-io.ts';
 import { endRunEarly, proceed } from './end-run.ts';
-import { giveOut } from './give-out.ts';
+import { unwantedOf } from './tell-agents.ts';
 
-export async function startNext(io: EngineIo): Promise<void> {
-  await io.change(async (change) => {
-    const open = await change.openRuns();
-    const next = open.find(({ state }) => state === 'waiting');
-    if (next === undefined || open.some(({ state }) => state === 'running')) return;
-    if (next.kind === 'backup') await startBackup(change, io, next);
-    else await startRestore(change, io, next);
-  });
+export interface Starter {
+  startNext(): Promise<void>;
 }
 
-async function startBackup(change: Change, io: EngineIo, run: Run): Promise<void> {
+export function createStarter(io: EngineIo): Starter {
+  /** Said once in the run's log, not at each tick. */
+  let said: string | undefined;
+  return {
+    async startNext() {
+      await io.change(async (change) => {
+        const open = await change.openRuns();
+        const next = open.find(({ state }) => state === 'waiting');
+        if (next === undefined || open.some(({ state }) => state === 'running')) return;
+        const reason = next.kind === 'backup' ? await startBackup(change, io, next) : await startRestore(change, io, next);
+        if (reason === undefined || said === next.id + reason) return;
+        said = next.id + reason;
+        await note(change, io, next.id, '', 'warn', `does not start yet: ${reason}`);
+      });
+    },
+  };
+}
+
+/** Undefined when it started or ended; else why it goes on waiting. */
+type WaitsFor = string | undefined;
+
+const AGENTS_MAY_COME = 'the controller has just started, and agents that are missing may still come';
+
+/** Two attempts must not touch one source at once: a run waits until what was given up there, or is cancelled, has ended. */
+function stillEnding(io: EngineIo, nodes: readonly string[]): WaitsFor {
+  const node = nodes.find((each) => unwantedOf(io, each).length > 0);
+  return node === undefined ? undefined : `the agent of ${node} has not ended its work of an earlier run yet`;
+}
+
+async function startBackup(change: Change, io: EngineIo, run: Run): Promise<WaitsFor> {
   const task = await change.task(run.task);
-  if (task === undefined) return endRunEarly(change, io, run, new AppError('NOT_FOUND', `the task ${run.task} is gone`));
+  if (task === undefined) {
+    await endRunEarly(change, io, run, new AppError('NOT_FOUND', `the task ${run.task} is gone`));
+    return undefined;
+  }
   const { active } = io.config.managementNodes;
   const vault = io.sessions.factsOf(active);
   const decision = mayStart({
@@ -31,64 +58,78 @@ async function startBackup(change: Change, io: EngineIo, run: Run): Promise<void
     active: { node: active, connected: vault?.connected ?? false, freeBytes: vault?.vault?.space?.freeBytes },
     minimumFreeBytes: io.config.minimumFree,
   });
-  if (agentsMayStillCome(io) && (decision.kind === 'refuse' ? !decision.noSpace : decision.unplaced.length > 0)) return;
+  const missing = decision.kind === 'refuse' ? !decision.noSpace : decision.unplaced.length > 0 || !standbyIsThere(io);
+  if (missing && agentsMayStillCome(io)) return AGENTS_MAY_COME;
   if (decision.kind === 'refuse') {
     const code = decision.noSpace ? 'NO_SPACE' : 'UNAVAILABLE';
-    return endRunEarly(change, io, run, new AppError(code, `the task ${task.name} was not started: ${decision.reason}`));
+    await endRunEarly(change, io, run, new AppError(code, `the task ${task.name} was not started: ${decision.reason}`));
+    return undefined;
   }
+  const placeOfSource = new Map(decision.placed.map(({ source, node }) => [source, node]));
+  const ending = stillEnding(io, [...placeOfSource.values()]);
+  if (ending !== undefined) return ending;
+
   const now = io.clock.now();
   const started: Run = {
     ...run,
     state: 'running',
     startedMs: await freeStart(change, task, now),
     startedFrom: task,
-    sources: task.sources.map(({ source }) =>
-      share(io, source, decision.placed.find((placed) => placed.source === source)?.node, 'running'),
-    ),
+    topology: topologyOf(io.sessions),
+    productVersion: PRODUCT_VERSION,
+    sources: task.sources.map(({ source }) => share(io, source, placeOfSource.get(source), 'running')),
   };
   await change.putTask({ ...task, lastStartedMs: now, lastRunId: run.id });
-  await begin(change, io, started);
+  await begin(change, io, started, `started: backup of ${run.task}`);
+  return undefined;
 }
 
-async function startRestore(change: Change, io: EngineIo, run: Run): Promise<void> {
+async function startRestore(change: Change, io: EngineIo, run: Run): Promise<WaitsFor> {
   const restore = await change.restore(run.task);
   const set = await change.set(run.setId);
   if (restore === undefined || set === undefined || set.deleting) {
-    return endRunEarly(change, io, run, new AppError('NOT_FOUND', `the set ${run.setId} of the restore ${run.task} is gone`));
+    const gone = new AppError('NOT_FOUND', `the set ${run.setId} of the restore ${run.task} is gone`);
+    await endRunEarly(change, io, run, gone);
+    return undefined;
   }
   const agents = io.sessions.facts();
-  const wanted = RESTORE_ORDER.filter((source) => restore.sources.some((each) => each === source)) as SourceName[];
-  if (agentsMayStillCome(io) && wanted.some((source) => placeOf(source, agents) === undefined)) return;
+  const placed = RESTORE_ORDER.filter((source) => restore.sources.some((each) => each === source)).map((source) => ({
+    source: source as SourceName,
+    node: placeOf(source, agents),
+  }));
+  if (placed.some(({ node }) => node === undefined) && agentsMayStillCome(io)) return AGENTS_MAY_COME;
+  const ending = stillEnding(
+    io,
+    placed.flatMap(({ node }) => node ?? []),
+  );
+  if (ending !== undefined) return ending;
+
   const started: Run = {
     ...run,
     state: 'running',
     startedMs: io.clock.now(),
-    sources: wanted.map((source) => ({
-      ...share(io, source, placeOf(source, agents), 'waiting'),
+    topology: topologyOf(io.sessions),
+    productVersion: PRODUCT_VERSION,
+    sources: placed.map(({ source, node }) => ({
+      ...share(io, source, node, 'waiting'),
       file: set.files.find(({ file }) => file.source === source)?.file,
     })),
   };
-  await begin(change, io, started, { restore, set });
+  await begin(change, io, started, `started: restore from ${set.id}`);
+  return undefined;
 }
 
-async function begin(change: Change, io: EngineIo, run: Run, of?: { restore: Restore; set: BackupSet }): Promise<void> {
+async function begin(change: Change, io: EngineIo, run: Run, said: string): Promise<void> {
   await change.putRun(run);
-  await note(
-    change,
-    io,
-    run.id,
-    '',
-    'info',
-    of === undefined ? `started: backup of ${run.task}` : `started: restore from ${of.set.id}`,
-  );
+  await note(change, io, run.id, '', 'info', said);
   change.after(() => io.log.info({ run: run.id, task: run.task }, 'run started'));
-  if (run.kind === 'backup') for (const each of run.sources) if (each.state === 'running') await giveOut(change, io, run, each);
   await proceed(change, io, run);
 }
 
-/** After a start of the controller agents need a moment to come back: what is missing then is not yet a fault. */
-function agentsMayStillCome(io: EngineIo): boolean {
-  return io.clock.monotonic() - io.startedAt < io.config.lease;
+/** It need not be, for a backup to start: the set is degraded then, which is no way to begin when it comes in a second. */
+function standbyIsThere(io: EngineIo): boolean {
+  const { standby } = io.config.managementNodes;
+  return standby === undefined || io.sessions.factsOf(standby)?.connected === true;
 }
 
 function share(io: EngineIo, source: SourceName, node: string | undefined, state: 'running' | 'waiting'): SourceRun {
@@ -105,6 +146,7 @@ function share(io: EngineIo, source: SourceName, node: string | undefined, state
     fault: node === undefined ? toFault(nobody) : undefined,
     file: undefined,
     storedOn: [],
+    givenUp: false,
     startedMs: state === 'running' ? now : undefined,
     endedMs: node === undefined ? now : undefined,
   };

@@ -1,4 +1,4 @@
-/** A run is asked to end: what waits never begins, what runs is told, and ends when its agent has cleaned up. */
+/** A run is asked to end: what waits never begins, what runs is told (tell-agents.ts), and ends when its agent has cleaned up. */
 import { AppError } from '#common/errors.ts';
 import type { Run } from '../model.ts';
 import { endRunEarly } from './end-run.ts';
@@ -10,10 +10,5 @@ export async function stopRun(change: Change, io: EngineIo, run: Run, reason: st
   if (run.state !== 'running' || run.stopReason !== undefined) return;
   await change.putRun({ ...run, stopReason: reason });
   await note(change, io, run.id, '', 'warn', reason);
-  change.after(() => {
-    for (const { node, assignmentId, state } of run.sources) {
-      // An agent that is away is told with its next Hello, or given up by the lease.
-      if (state === 'running') io.sessions.send(node, { $case: 'cancel', value: { assignmentId, reason } });
-    }
-  });
+  change.after(() => io.hint());
 }

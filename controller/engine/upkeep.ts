@@ -3,35 +3,46 @@
  * pass, so nothing is lost when an agent or the controller dies; done by the agent of the vault itself.
  */
 import { toAppError } from '#common/errors.ts';
+import { retryAfterMs } from '#rules/retry.ts';
 import type { BackupSet, Leftover } from '../model.ts';
 import { vaultAccess } from './assign.ts';
 import type { EngineIo } from './engine-io.ts';
-import { newId } from './engine-io.ts';
+import { managementNodes, newId } from './engine-io.ts';
 import { prefixOf } from './grants.ts';
 import { fileMessage } from './messages.ts';
-import { lackingNodes } from './set-state.ts';
+import { unwantedOf } from './tell-agents.ts';
 
 export interface Upkeep {
   pass(): Promise<void>;
 }
 
-/** A chore that failed is tried again after this: soon enough for an operator who watches, rare enough for a log. */
-const RETRY_MS = 10_000;
+/** Given to an agent at once: it does two at a time, and grants should not grow old in its queue. */
+const MOST_CHORES = 4;
+/** A chore that is still wanted is tried again long before. */
+const FORGET_MS = 3_600_000;
+/** Looked at in one pass; the next one looks at the rest. */
+const LOOK_AT = 100;
 
 export function createUpkeep(io: EngineIo): Upkeep {
-  const busy = new Set<string>();
-  const notBefore = new Map<string, number>();
+  /** Chores under way, and the node of each. */
+  const busy = new Map<string, string>();
+  /** Chores that failed, how often in a row, and when each is tried again. */
+  const failed = new Map<string, { readonly times: number; readonly until: number }>();
 
   /** Not awaited: a copy of a terabyte must not hold up the engine. */
-  function chore(name: string, work: () => Promise<void>): void {
-    if (busy.has(name) || (notBefore.get(name) ?? 0) > io.clock.monotonic()) return;
-    busy.add(name);
+  function chore(node: string, name: string, work: () => Promise<void>): void {
+    if (busy.has(name) || (failed.get(name)?.until ?? 0) > io.clock.monotonic()) return;
+    if ([...busy.values()].filter((each) => each === node).length >= MOST_CHORES) return;
+    busy.set(name, node);
     work()
       .then(
-        () => void notBefore.delete(name),
+        () => void failed.delete(name),
         (caught: unknown) => {
-          notBefore.set(name, io.clock.monotonic() + Math.min(RETRY_MS, io.config.lease));
-          io.log.warn({ chore: name, reason: toAppError(caught, name).message }, 'a chore failed and is tried again');
+          const error = toAppError(caught, name);
+          const times = (failed.get(name)?.times ?? 0) + 1;
+          const wait = retryAfterMs(times, error.code === 'UNAVAILABLE', io.config.lease);
+          failed.set(name, { times, until: io.clock.monotonic() + wait });
+          io.log.warn({ chore: name, reason: error.message, againInMs: wait }, 'a chore failed and is tried again');
         },
       )
       .finally(() => {
@@ -40,29 +51,45 @@ export function createUpkeep(io: EngineIo): Upkeep {
       });
   }
 
+  /** Its agent is there and holds a vault, and what was given up there has ended. */
+  function ready(node: string): boolean {
+    const facts = io.sessions.factsOf(node);
+    return facts?.connected === true && facts.vault !== undefined && unwantedOf(io, node).length === 0;
+  }
+
   return {
+    // What makes room comes first.
     async pass() {
-      const connected = (node: string) => io.sessions.factsOf(node)?.connected === true;
-      for (const set of await io.store.sets()) {
-        const holders = [...new Set(set.files.flatMap(({ nodes }) => nodes))];
-        if (set.deleting) {
-          if (io.reading.has(set.id)) continue;
-          for (const node of holders.filter(connected)) {
-            chore(`delete ${set.id} from the vault of ${node}`, () => deleteFrom(io, set, node));
-          }
-          continue;
-        }
-        for (const node of lackingNodes(set, io.config).filter(connected)) {
-          chore(`copy ${set.id} to the vault of ${node}`, () => mirrorTo(io, set, node));
+      // A chore that is asked for no more, since its set is gone, is forgotten.
+      for (const [name, { until }] of failed) if (until + FORGET_MS < io.clock.monotonic()) failed.delete(name);
+      for (const leftover of await io.store.leftovers()) {
+        for (const node of leftover.nodes.filter(ready)) {
+          const name = `clear ${leftover.prefix} on ${node}, attempt ${leftover.attempt}`;
+          chore(node, name, () => clearFrom(io, leftover, node));
         }
       }
-      for (const leftover of await io.store.leftovers()) {
-        for (const node of leftover.nodes.filter(connected)) {
-          chore(`clear ${leftover.prefix} on ${node}, attempt ${leftover.attempt}`, () => clearFrom(io, leftover, node));
+      for (const set of await io.store.setsToDelete(LOOK_AT)) {
+        if (io.reading.has(set.id)) continue;
+        const holders = [...new Set(set.files.flatMap(({ nodes }) => nodes))];
+        for (const node of holders.filter(ready)) {
+          chore(node, `delete ${set.id} from the vault of ${node}`, () => deleteFrom(io, set, node));
+        }
+      }
+      for (const node of managementNodes(io.config).filter(ready)) {
+        for (const set of await io.store.setsLacking(node, LOOK_AT)) {
+          const from = lackedBy(set, node)
+            .flatMap(({ nodes }) => nodes)
+            .find(ready);
+          if (from === undefined) continue;
+          chore(node, `copy ${set.id} to the vault of ${node}`, () => mirrorTo(io, set, from, node));
         }
       }
     },
   };
+}
+
+function lackedBy(set: BackupSet, node: string) {
+  return set.files.filter(({ nodes }) => !nodes.includes(node));
 }
 
 async function deleteFrom(io: EngineIo, set: BackupSet, node: string): Promise<void> {
@@ -99,11 +126,12 @@ async function clearFrom(io: EngineIo, leftover: Leftover, node: string): Promis
   });
 }
 
-async function mirrorTo(io: EngineIo, set: BackupSet, node: string): Promise<void> {
-  const lacking = set.files.filter(({ nodes }) => !nodes.includes(node));
-  const holder = lacking[0]?.nodes.find((each) => io.sessions.factsOf(each)?.connected === true);
-  if (holder === undefined) return;
-  const held = lacking.filter(({ nodes }) => nodes.includes(holder)).map(({ file }) => file);
+async function mirrorTo(io: EngineIo, set: BackupSet, holder: string, node: string): Promise<void> {
+  const held = lackedBy(set, node)
+    .filter(({ nodes }) => nodes.includes(holder))
+    .map(({ file }) => file);
+  // A set that is copied is not deleted meanwhile: the copy would outlive it.
+  using _reading = io.reading.hold(set.id);
   const id = newId('c', io.clock.now());
   const grant = { agent: node, run: id, attempt: 1, prefixes: held.map(({ manifest }) => prefixOf(manifest.key)) };
   const [from] = vaultAccess(io, holder, { ...grant, verbs: ['get', 'list'] });

@@ -13,11 +13,14 @@ export interface Verification {
   readonly verifiedMs: number;
 }
 
-/** @throws AppError REFUSED for a set that goes; UNAVAILABLE when a vault that holds it is not connected. */
-export async function verifySet(io: EngineIo, set: BackupSet): Promise<Verification> {
+/** @throws AppError NOT_FOUND; REFUSED for a set that goes; UNAVAILABLE when a vault that holds it is not connected. */
+export async function verifySet(io: EngineIo, id: string): Promise<Verification> {
+  // Held before it is looked at: from then on nothing marks it for deletion.
+  using _reading = io.reading.hold(id);
+  const set = await io.store.set(id);
+  if (set === undefined) throw new AppError('NOT_FOUND', `there is no backup file set ${JSON.stringify(id)}`);
   if (set.deleting) throw new AppError('REFUSED', `the set ${set.id} is being deleted`);
   const nodes = [...new Set(set.files.flatMap((held) => held.nodes))];
-  using _reading = io.reading.hold(set.id);
   const answers = await Promise.all(nodes.map((node) => verifyOn(io, set, node)));
   return {
     faults: answers.flatMap(({ faults }) => faults),

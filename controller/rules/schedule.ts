@@ -31,7 +31,10 @@ export function nextStart(task: Pick<ScheduledTask, 'schedule' | 'locked'>, now:
 export function scheduleOf(task: ScheduledTask, now: number): ScheduleDecision {
   const due = task.nextStartMs;
   const next = nextStart(task, now);
-  if (due === undefined || next === undefined || now < due) return { kind: 'wait' };
+  if (due === undefined || next === undefined || task.schedule.kind === 'manual') return { kind: 'wait' };
+  // Made when the clock was ahead by more than a period. By less it just waits: that due time may have been used already.
+  if (due - next > task.schedule.periodMs) return { kind: 'skip', reason: 'the clock was set back', next };
+  if (now < due) return { kind: 'wait' };
   if (now - due > MAX_LATENESS_MS) {
     return { kind: 'skip', reason: `its start is ${Math.round((now - due) / 1000)} s late, more than 120 s`, next };
   }

@@ -4,10 +4,14 @@
 const NAME = /^[A-Za-z0-9_]{3,128}$/;
 /** Rule: an automatic run needs more than 120 s since the one before. */
 export const SHORTEST_GAP_MS = 120_000;
-/** At most 100 tasks of each kind exist. Documented. */
+/** At most 100 tasks of each kind, backup and restore, exist. Documented. */
 export const MOST_TASKS = 100;
 /** More would only mean that nobody wants retention. */
 const MOST_COPIES = 1000;
+/** A year: more is a slip of the pen. */
+const LONGEST_PERIOD_MS = 366 * 86_400_000;
+/** The year 10000, where times on disk have no place any more. */
+const LATEST_START_MS = 253_402_300_800_000;
 const DATABASE = /^[^\0/]{1,63}$/;
 
 export interface TaskInput {
@@ -64,6 +68,9 @@ function scheduleFaults(schedule: TaskInput['schedule']): string[] {
   if (schedule.kind === 'manual') return [];
   return [
     ...(schedule.periodMs > SHORTEST_GAP_MS ? [] : [`the period is more than 120 s, and ${schedule.periodMs / 1000} s is not`]),
-    ...(schedule.startMs >= 0 ? [] : ['the first start is a time in epoch milliseconds']),
+    ...(schedule.periodMs <= LONGEST_PERIOD_MS ? [] : ['the period is at most 366 days']),
+    ...(schedule.startMs >= 0 && schedule.startMs < LATEST_START_MS
+      ? []
+      : ['the first start is a time in epoch milliseconds, before the year 10000']),
   ];
 }

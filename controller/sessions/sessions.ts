@@ -7,6 +7,7 @@ import type { Clock } from '#common/clock.ts';
 import { AppError, toAppError } from '#common/errors.ts';
 import type {
   AgentServiceServer,
+  Assign,
   Finished,
   Hello,
   LogReport,
@@ -20,14 +21,21 @@ import type { HostFacts } from '#common/gen/holdfast/v1/types.ts';
 import type { Logger } from '#common/log.ts';
 import { requirePeer, statusOf } from '../api/answer.ts';
 
-type Line = ServerDuplexStream<SessionRequest, SessionResponse>;
-export type ToAgent = NonNullable<SessionResponse['message']>;
+type Stream = ServerDuplexStream<SessionRequest, SessionResponse>;
+
+/** The stream of an agent, and what was said on it. */
+interface Line {
+  readonly stream: Stream;
+  /** Assignments that the agent has, by its Hello or by what it was told since, and has not finished. */
+  readonly knows: Set<string>;
+  readonly cancelled: Set<string>;
+}
 
 /** What the engine makes of what agents say. Called one after another for each agent, in the order of its words. */
 export interface SessionEvents {
   hello(hello: Hello): Promise<Welcome>;
   /** The Welcome is on its way: what the agent lacks may follow. */
-  welcomed(node: string): Promise<void>;
+  welcomed(): void;
   /** Resolves when it is recorded: then the agent may forget it. */
   finished(node: string, finished: Finished): Promise<void>;
   progress(node: string, report: ProgressReport): void;
@@ -51,8 +59,12 @@ export interface Sessions {
   readonly service: AgentServiceServer;
   facts(): readonly AgentFacts[];
   factsOf(node: string): AgentFacts | undefined;
-  /** False when the agent is not there: the next Hello makes up for it. */
-  send(node: string, message: ToAgent): boolean;
+  /** What the agent has to do or does, as far as it and we have said on this line. Empty when it is not connected. */
+  knownTo(node: string): ReadonlySet<string>;
+  /** Nothing happens when the agent is not there, or knows it: whoever looks at `knownTo` makes up for it. */
+  assign(node: string, assign: Assign): void;
+  /** Told once a line, and only what the agent knows. */
+  cancel(node: string, assignmentId: string, reason: string): void;
   /** Ends every line; agents keep what they do and dial again. */
   stop(): void;
 }
@@ -76,7 +88,7 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     known.set(node, { ...before, ...facts, lastSeenMs: clock.now(), lastHeard: clock.monotonic() });
   };
 
-  async function greet(line: Line, name: string, message: SessionRequest['message']): Promise<void> {
+  async function greet(stream: Stream, name: string, message: SessionRequest['message']): Promise<void> {
     if (message?.$case !== 'hello') throw new AppError('INVALID', `the agent of ${name} did not begin with Hello`);
     const hello = message.value;
     if (hello.node !== name) {
@@ -85,20 +97,21 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       });
     }
     const welcome = await events.hello(hello);
-    if (line.cancelled) return;
+    if (stream.cancelled) return;
     // A newer line of the same agent takes over: the old one is half open at best.
-    lines.get(name)?.end();
-    lines.set(name, line);
+    lines.get(name)?.stream.end();
+    lines.set(name, { stream, knows: new Set(hello.running), cancelled: new Set(welcome.cancel) });
     const { version, sources, host, vault } = hello;
     note(name, { connected: true, version, sources, host, vault });
-    line.write({ message: { $case: 'welcome', value: welcome } });
+    stream.write({ message: { $case: 'welcome', value: welcome } });
     log.info({ node: name, version, sources, vault: vault?.url }, 'agent connected');
-    await events.welcomed(name);
+    events.welcomed();
   }
 
-  async function hear(line: Line, name: string, message: SessionRequest['message']): Promise<void> {
+  async function hear(stream: Stream, name: string, message: SessionRequest['message']): Promise<void> {
+    const line = lines.get(name);
     // What an old line still says was said again, or will be, on the new one.
-    if (lines.get(name) !== line) return;
+    if (line?.stream !== stream) return;
     note(name, {});
     switch (message?.$case) {
       case 'heartbeat': {
@@ -111,7 +124,9 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
         return events.log(name, message.value);
       case 'finished':
         await events.finished(name, message.value);
-        line.write({ message: { $case: 'ack', value: { assignmentId: message.value.assignmentId } } });
+        // Not before it is recorded: what an agent does not know is told to it.
+        line.knows.delete(message.value.assignmentId);
+        stream.write({ message: { $case: 'ack', value: { assignmentId: message.value.assignmentId } } });
         return;
       case 'hello':
         throw new AppError('INVALID', `the agent of ${name} said Hello twice`);
@@ -120,52 +135,51 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     }
   }
 
-  function session(line: Line): void {
+  function session(stream: Stream): void {
     let name = '';
     let greeted = false;
-    let chain: Promise<void> = Promise.resolve();
+    let refused = false;
     const leave = () => {
-      if (name === '' || lines.get(name) !== line) return;
+      if (lines.get(name)?.stream !== stream) return;
       lines.delete(name);
       const before = known.get(name);
       if (before !== undefined) known.set(name, { ...before, connected: false });
       log.warn({ node: name }, 'agent disconnected');
     };
     const refuse = (caught: unknown) => {
+      refused = true;
       const error = toAppError(caught, `session of ${name || 'an agent'}`);
       log.warn({ node: name, code: error.code, err: error }, 'a session was ended');
       leave();
-      line.emit('error', statusOf(error));
+      stream.emit('error', statusOf(error));
     };
-    line.on('cancelled', leave);
-    line.on('error', leave);
-    line.on('close', leave);
-    line.on('end', () => {
+    stream.on('cancelled', leave);
+    stream.on('error', leave);
+    stream.on('close', leave);
+    stream.on('end', () => {
       leave();
-      line.end();
+      stream.end();
     });
     try {
       if (stopped) throw new AppError('UNAVAILABLE', 'the controller is stopping');
-      name = requirePeer(line, 'agent', 'AgentService').name;
+      name = requirePeer(stream, 'agent', 'AgentService').name;
     } catch (error) {
       return refuse(error);
     }
-    let refused = false;
-    async function afterThat(before: Promise<void>, message: SessionRequest['message']): Promise<void> {
-      await before;
-      if (refused || stopped) return;
+    async function take(message: SessionRequest['message']): Promise<void> {
       try {
-        if (greeted) return await hear(line, name, message);
-        await greet(line, name, message);
+        if (greeted) return await hear(stream, name, message);
+        await greet(stream, name, message);
         greeted = true;
       } catch (error) {
-        refused = true;
         refuse(error);
       }
     }
-    line.on('data', ({ message }: SessionRequest) => {
-      // One after another: what an agent says of an assignment has an order.
-      chain = afterThat(chain, message);
+    stream.on('data', ({ message }: SessionRequest) => {
+      if (refused || stopped) return;
+      // One after another, and no faster than they are recorded: the agent's side of the line waits, not our memory.
+      stream.pause();
+      void take(message).finally(() => stream.resume());
     });
   }
 
@@ -173,15 +187,22 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     service: { session },
     facts: () => [...known.values()].toSorted((a, b) => (a.node < b.node ? -1 : 1)),
     factsOf: (node) => known.get(node),
-    send(node, message) {
+    knownTo: (node) => lines.get(node)?.knows ?? new Set(),
+    assign(node, assign) {
       const line = lines.get(node);
-      if (line === undefined) return false;
-      line.write({ message });
-      return true;
+      if (line === undefined || line.knows.has(assign.assignmentId)) return;
+      line.knows.add(assign.assignmentId);
+      line.stream.write({ message: { $case: 'assign', value: assign } });
+    },
+    cancel(node, assignmentId, reason) {
+      const line = lines.get(node);
+      if (line === undefined || !line.knows.has(assignmentId) || line.cancelled.has(assignmentId)) return;
+      line.cancelled.add(assignmentId);
+      line.stream.write({ message: { $case: 'cancel', value: { assignmentId, reason } } });
     },
     stop() {
       stopped = true;
-      for (const line of lines.values()) line.end();
+      for (const { stream } of lines.values()) stream.end();
     },
   };
 }

@@ -1,4 +1,7 @@
-/** Tables of the catalogue and the steps that lead to them: numbered, forward only. A record stands whole in `body`; what is asked for has a column. */
+/**
+ * Tables of the catalogue and the steps that lead to them: numbered, forward only. A record stands whole in `body`; what is
+ * asked for has a column. `held_by`: the nodes whose vault holds every file of the set, as "/mn1/mn2/".
+ */
 import { sql } from 'kysely';
 import type { Generated, Kysely } from 'kysely';
 import { AppError } from '#common/errors.ts';
@@ -7,7 +10,7 @@ export interface Schema {
   tasks: { name: string; body: string };
   runs: { seq: Generated<number>; id: string; task: string; state: string; body: string };
   log: { seq: Generated<number>; run: string; body: string };
-  sets: { seq: Generated<number>; id: string; task: string; body: string };
+  sets: { seq: Generated<number>; id: string; task: string; deleting: number; held_by: string; body: string };
   restores: { name: string; body: string };
   alarms: { seq: Generated<number>; id: number; subject: string; detail: string; raised_ms: number; cleared_ms: number | null };
   leftovers: { run: string; prefix: string; body: string };
@@ -20,12 +23,16 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     'CREATE TABLE tasks (name TEXT PRIMARY KEY, body TEXT NOT NULL)',
     'CREATE TABLE runs (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, task TEXT NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL)',
     'CREATE INDEX runs_task ON runs (task, seq)',
+    // The engine asks at each tick which runs are open: that must not grow with the history.
+    'CREATE INDEX runs_state ON runs (state, seq)',
     // Rule: concurrent running tasks 1. Held here too, so that no fault of the engine can break it.
     "CREATE UNIQUE INDEX one_run_runs ON runs (state) WHERE state = 'running'",
     'CREATE TABLE log (seq INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, body TEXT NOT NULL)',
     'CREATE INDEX log_run ON log (run, seq)',
-    'CREATE TABLE sets (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, task TEXT NOT NULL, body TEXT NOT NULL)',
+    'CREATE TABLE sets (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, task TEXT NOT NULL, deleting INTEGER NOT NULL, held_by TEXT NOT NULL, body TEXT NOT NULL)',
     'CREATE INDEX sets_task ON sets (task, seq)',
+    // What the vaults have to do is asked at each tick too: from this index alone, without the records.
+    'CREATE INDEX sets_upkeep ON sets (deleting, held_by, seq)',
     'CREATE TABLE restores (name TEXT PRIMARY KEY, body TEXT NOT NULL)',
     'CREATE TABLE alarms (seq INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL, raised_ms INTEGER NOT NULL, cleared_ms INTEGER)',
     'CREATE UNIQUE INDEX one_alarm_up ON alarms (id, subject) WHERE cleared_ms IS NULL',

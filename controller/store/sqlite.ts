@@ -1,9 +1,9 @@
-/** The catalogue in one SQLite file: WAL, every commit on the disk before it is answered. */
+/** The catalogue in one SQLite file: WAL, every commit on the disk before it is answered, open to one controller at a time. */
 import { chmodSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { SQLInputValue } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
-import { toAppError } from '#common/errors.ts';
+import { AppError, toAppError } from '#common/errors.ts';
 import { migrate } from './schema.ts';
 import type { Schema } from './schema.ts';
 import type { Store } from './store.ts';
@@ -30,8 +30,16 @@ function openDatabase(path: string) {
   try {
     database = new DatabaseSync(path);
     chmodSync(path, 0o600);
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
+    // Two controllers on one catalogue would each give out its runs. The lock goes with the process, however that ends.
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+    database.exec('BEGIN IMMEDIATE; COMMIT');
   } catch (error) {
+    if (isBusy(error)) {
+      throw new AppError('REFUSED', `the catalogue ${path} is in use by another controller`, {
+        cause: error,
+        hint: 'Stop the controller that runs on this state directory, or give this one its own.',
+      });
+    }
     throw toAppError(error, `open the catalogue ${path}`);
   }
   return {
@@ -47,4 +55,9 @@ function openDatabase(path: string) {
       };
     },
   };
+}
+
+function isBusy(error: unknown): boolean {
+  const SQLITE_BUSY = 5;
+  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
 }

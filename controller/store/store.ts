@@ -2,6 +2,7 @@
  * The catalogue: everything the controller must remember over its own death. Durable when a change resolves.
  * One method a question or change; what belongs together is written within one `transaction`.
  */
+import { AppError } from '#common/errors.ts';
 import type { Alarm, BackupSet, Leftover, LogLine, Restore, Run, Task } from '../model.ts';
 
 export interface Page<T> {
@@ -14,6 +15,12 @@ export interface PageRequest {
   readonly size: number;
   /** Of the page before; empty: from the beginning. */
   readonly token: string;
+}
+
+export function notAToken(token: string): AppError {
+  return new AppError('INVALID', `${JSON.stringify(token.slice(0, 100))} is not a page token`, {
+    hint: 'Take next_page_token of the page before.',
+  });
 }
 
 /** What was answered to a request id, so that repeating it changes nothing. */
@@ -38,15 +45,19 @@ export interface Queries {
   run(id: string): Promise<Run | undefined>;
   /** Newest first; of every task when it is empty. */
   listRuns(task: string, page: PageRequest): Promise<Page<Run>>;
-  /** Waiting (oldest first) and running. */
+  /** Waiting and running, oldest first. */
   openRuns(): Promise<readonly Run[]>;
   /** Oldest first. */
   listLog(runId: string, page: PageRequest): Promise<Page<LogLine>>;
   set(id: string): Promise<BackupSet | undefined>;
   /** Newest first; of every task when it is empty. */
   listSets(task: string, page: PageRequest): Promise<Page<BackupSet>>;
-  /** Every one, oldest first. */
-  sets(): Promise<readonly BackupSet[]>;
+  /** Of one task, those that go excluded, oldest first: in the order they were made, whatever the clock said. */
+  setsOf(task: string): Promise<readonly BackupSet[]>;
+  /** Oldest first, at most `limit`. */
+  setsToDelete(limit: number): Promise<readonly BackupSet[]>;
+  /** Those of which the vault of `node` lacks files and that do not go; oldest first, at most `limit`. */
+  setsLacking(node: string, limit: number): Promise<readonly BackupSet[]>;
   restore(name: string): Promise<Restore | undefined>;
   restores(): Promise<readonly Restore[]>;
   /** Newest first. */
@@ -54,7 +65,8 @@ export interface Queries {
   openAlarms(): Promise<readonly Alarm[]>;
   leftovers(): Promise<readonly Leftover[]>;
   answer(requestId: string): Promise<Answer | undefined>;
-  auditLines(): Promise<readonly AuditLine[]>;
+  /** Newest first. */
+  listAudit(page: PageRequest): Promise<Page<AuditLine>>;
 }
 
 export interface Changes {
@@ -66,6 +78,7 @@ export interface Changes {
   putSet(set: BackupSet): Promise<void>;
   deleteSet(id: string): Promise<void>;
   putRestore(restore: Restore): Promise<void>;
+  deleteRestore(name: string): Promise<void>;
   /** False when it is up already. */
   raiseAlarm(alarm: Omit<Alarm, 'clearedMs'>): Promise<boolean>;
   /** False when it was not up. */

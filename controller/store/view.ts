@@ -1,9 +1,10 @@
 /** The questions and changes of the catalogue, on a database or within a transaction of it. */
 import type { Kysely } from 'kysely';
-import { AppError } from '#common/errors.ts';
+import { holdersOf } from '../model.ts';
 import type { Alarm, BackupSet, Leftover, LogLine, Restore, Run, Task } from '../model.ts';
 import { decode, encode } from './codec.ts';
 import type { Schema } from './schema.ts';
+import { notAToken } from './store.ts';
 import type { Page, PageRequest, StoreView } from './store.ts';
 
 export function viewOf(db: Kysely<Schema>): StoreView {
@@ -38,6 +39,9 @@ function taskView(db: Kysely<Schema>) {
     async restores() {
       const rows = await db.selectFrom('restores').select('body').orderBy('name').execute();
       return rows.map(({ body }) => decode(body) as Restore);
+    },
+    async deleteRestore(name: string) {
+      await db.deleteFrom('restores').where('name', '=', name).execute();
     },
     async putRestore(restore: Restore) {
       const body = encode(restore);
@@ -106,17 +110,38 @@ function setView(db: Kysely<Schema>) {
       if (page.token !== '') query = query.where('seq', '<', seqOf(page));
       return pageOf(await query.limit(page.size + 1).execute(), page, ({ body }) => decode(body) as BackupSet);
     },
-    async sets() {
-      const rows = await db.selectFrom('sets').select('body').orderBy('seq').execute();
+    async setsOf(task: string) {
+      const rows = await db
+        .selectFrom('sets')
+        .select('body')
+        .where('task', '=', task)
+        .where('deleting', '=', 0)
+        .orderBy('seq')
+        .execute();
+      return rows.map(({ body }) => decode(body) as BackupSet);
+    },
+    async setsToDelete(limit: number) {
+      const rows = await db.selectFrom('sets').select('body').where('deleting', '=', 1).orderBy('seq').limit(limit).execute();
+      return rows.map(({ body }) => decode(body) as BackupSet);
+    },
+    async setsLacking(node: string, limit: number) {
+      const rows = await db
+        .selectFrom('sets')
+        .select('body')
+        .where('deleting', '=', 0)
+        .where('held_by', 'not like', `%/${node}/%`)
+        .orderBy('seq')
+        .limit(limit)
+        .execute();
       return rows.map(({ body }) => decode(body) as BackupSet);
     },
     async putSet(set: BackupSet) {
       const { id, task } = set;
-      const body = encode(set);
+      const values = { deleting: set.deleting ? 1 : 0, held_by: `/${holdersOf(set).join('/')}/`, body: encode(set) };
       await db
         .insertInto('sets')
-        .values({ id, task, body })
-        .onConflict((on) => on.column('id').doUpdateSet({ body }))
+        .values({ id, task, ...values })
+        .onConflict((on) => on.column('id').doUpdateSet(values))
         .execute();
     },
     async deleteSet(id: string) {
@@ -207,19 +232,22 @@ function requestView(db: Kysely<Schema>) {
         .values({ time_ms: timeMs, ...rest })
         .execute();
     },
-    async auditLines() {
-      const rows = await db.selectFrom('audit').selectAll().orderBy('seq').execute();
-      return rows.map(({ time_ms, who, method, subject, detail }) => ({ timeMs: time_ms, who, method, subject, detail }));
+    async listAudit(page: PageRequest) {
+      let query = db.selectFrom('audit').selectAll().orderBy('seq', 'desc');
+      if (page.token !== '') query = query.where('seq', '<', seqOf(page));
+      return pageOf(await query.limit(page.size + 1).execute(), page, ({ time_ms, who, method, subject, detail }) => ({
+        timeMs: time_ms,
+        who,
+        method,
+        subject,
+        detail,
+      }));
     },
   };
 }
 
 function seqOf({ token }: PageRequest): number {
-  if (!/^\d{1,15}$/.test(token)) {
-    throw new AppError('INVALID', `${JSON.stringify(token)} is not a page token`, {
-      hint: 'Take next_page_token of the page before.',
-    });
-  }
+  if (!/^\d{1,15}$/.test(token)) throw notAToken(token);
   return Number(token);
 }
 

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Metadata, credentials, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
-import { AdminServiceClient } from '#common/gen/holdfast/v1/admin.ts';
+import { AdminServiceClient, AdminServiceService } from '#common/gen/holdfast/v1/admin.ts';
 import type { TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
 import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
 import { createAuthority, issueCertificate } from '#common/certificates.ts';
 import { systemClock } from '#common/clock.ts';
 import { grpcChannelCredentials } from '#common/tls.ts';
-import { OMS, promised, startCluster, taskSpec } from './cluster.ts';
+import { OMS, promised, startCluster, taskSpec, until } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
+import { vaultFacts } from './fake-agent.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -54,6 +55,16 @@ describe('a task that is no good', () => {
       { mode: { $case: 'periodic', value: { startMs: 0n, periodSeconds: 120n } } },
       /period is more than 120 s/,
     ],
+    [
+      'a period that no number holds',
+      { mode: { $case: 'periodic', value: { startMs: 0n, periodSeconds: 2n ** 62n } } },
+      /period is at most 366 days/,
+    ],
+    [
+      'a start that no date holds',
+      { mode: { $case: 'periodic', value: { startMs: 2n ** 63n - 1n, periodSeconds: 3600n } } },
+      /before the year 10000/,
+    ],
   ])('%s: refused, nothing made', async (_what, changes, why) => {
     const before = await names();
     const error = await refusalOf(create(taskSpec('good_name', changes)));
@@ -92,6 +103,62 @@ describe('a request id', () => {
   test('is not needed, and a second task of a name is refused', async () => {
     await create(taskSpec('twice_named'));
     expect((await refusalOf(create(taskSpec('twice_named')))).code).toBe(status.ALREADY_EXISTS);
+  });
+});
+
+describe('every mutation', () => {
+  test('repeated with its request id gives its first answer, and with another meaning is refused', async () => {
+    const api = cluster.admin();
+    await api.createTask({ requestId: '', spec: taskSpec('repeated') });
+    const twice = async <T extends { requestId: string }>(call: (request: T) => Promise<unknown>, request: T, other: T) => {
+      const first = await call(request);
+      expect(await call(request)).toEqual(first);
+      expect((await refusalOf(call(other))).code).toBe(status.INVALID_ARGUMENT);
+    };
+    const named = (requestId: string, name = 'repeated') => ({ requestId, name });
+    const modified = (copies: number) => ({ requestId: 'modify', spec: taskSpec('repeated', { copies }) });
+    await twice(api.modifyTask, modified(3), modified(4));
+    await twice(api.lockTask, named('lock'), named('lock', 'default'));
+    await twice(api.unlockTask, named('unlock'), named('unlock', 'default'));
+    await twice(api.runTask, named('run'), named('run', 'default'));
+    const { runs } = await api.listRuns({ task: 'repeated', pageSize: 0, pageToken: '' });
+    expect(runs).toHaveLength(1);
+    const id = runs[0]?.id ?? '';
+    await twice(api.stopRun, { requestId: 'stop', id }, { requestId: 'stop', id: 'another' });
+    await twice(api.deleteTask, named('delete'), named('delete', 'default'));
+    expect((await refusalOf(api.runTask(named('run', 'default')))).code).toBe(status.INVALID_ARGUMENT);
+  });
+
+  test('is refused with a request id that is no id but a text', async () => {
+    expect((await refusalOf(create(taskSpec('long_id'), 'x'.repeat(201)))).code).toBe(status.INVALID_ARGUMENT);
+    expect(await names()).not.toContain('long_id');
+  });
+});
+
+describe('an agent', () => {
+  test('is shown with the facts of its host, from its Hello and each heartbeat, and the space of its vault', async () => {
+    const host = {
+      hostname: 'mn9.example',
+      os: 'Debian 12',
+      kernel: '6',
+      cpus: 2,
+      memoryBytes: 4n,
+      freeMemoryBytes: 3n,
+      loadPercent: 0.5,
+      uptimeSeconds: 9n,
+      clockMs: 1n,
+    };
+    const agent = await cluster.agent('mn2', { vault: vaultFacts('mn2'), host });
+    const shown = async () => (await cluster.admin().getAgent({ node: 'mn2' })).agent;
+    expect(await shown()).toMatchObject({ connected: true, managementRole: 'standby', host, sources: [] });
+    await until(async () => {
+      // Again and again: the agent's own heartbeats say otherwise in between.
+      agent.say({ $case: 'heartbeat', value: { host, vault: vaultFacts('mn2', 7n), running: [] } });
+      const { nodes } = await cluster.admin().getSpace({});
+      expect(nodes.map(({ node, vault }) => [node, vault?.freeBytes])).toEqual([['mn2', 7n]]);
+    });
+    agent.leave();
+    await until(async () => expect((await shown())?.connected).toBe(false));
   });
 });
 
@@ -148,23 +215,44 @@ describe('lists', () => {
       pageToken = page.nextPageToken;
     } while (pageToken !== '');
     expect(seen).toEqual(await names());
-    const bad = cluster.admin().listRuns({ task: '', pageSize: 0, pageToken: 'x; DROP TABLE runs' });
-    expect((await refusalOf(bad)).code).toBe(status.INVALID_ARGUMENT);
   });
+
+  test.each(['listTasks', 'listRuns', 'listSets', 'listRestores', 'listAgents', 'listAlarms'] as const)(
+    '%s refuses a token that is none, and pages that are too large or negative',
+    async (method) => {
+      const ask = (pageSize: number, pageToken: string) =>
+        cluster.admin()[method]({ pageSize, pageToken, task: '', history: false });
+      expect((await refusalOf(ask(0, 'x; DROP TABLE runs'))).code).toBe(status.INVALID_ARGUMENT);
+      expect((await refusalOf(ask(1001, ''))).code).toBe(status.INVALID_ARGUMENT);
+      expect((await refusalOf(ask(-1, ''))).code).toBe(status.INVALID_ARGUMENT);
+    },
+  );
 });
 
 describe('a caller', () => {
   const listWith = (client: AdminServiceClient) => promised(client).listTasks({ pageSize: 0, pageToken: '' });
 
   test('with 5 MiB to say is refused', async () => {
+    const before = await names();
     const error = await refusalOf(create(taskSpec('x'.repeat(5 * 1024 * 1024))));
-    expect(error.code).toBe(status.RESOURCE_EXHAUSTED);
+    expect([error.code, error.details]).toEqual([status.RESOURCE_EXHAUSTED, expect.stringMatching(/larger than max/)]);
+    expect(await names()).toEqual(before);
   });
 
-  test('with the certificate of an agent is not an administrator', async () => {
-    const client = new AdminServiceClient(cluster.address(), grpcChannelCredentials(await cluster.files('dn1', 'agent')));
-    const error = await refusalOf(listWith(client));
-    expect([error.code, error.details]).toEqual([status.PERMISSION_DENIED, expect.stringContaining('dn1')]);
+  test.each(['agent', 'controller'] as const)('with the certificate of an %s may call nothing', async (role) => {
+    const client = new AdminServiceClient(cluster.address(), grpcChannelCredentials(await cluster.files('dn1', role)));
+    const api = promised(client);
+    for (const method of Object.keys(AdminServiceService) as (keyof typeof AdminServiceService)[]) {
+      const request = AdminServiceService[method].requestDeserialize(Buffer.alloc(0));
+      const asked =
+        method === 'watchRun'
+          ? new Promise((resolve, reject) => {
+              client.watchRun({ id: 'x' }).on('data', resolve).on('end', resolve).on('error', reject);
+            })
+          : (api[method] as (of: unknown) => Promise<unknown>)(request);
+      const error = await refusalOf(asked);
+      expect([method, error.code, error.details]).toEqual([method, status.PERMISSION_DENIED, expect.stringContaining('dn1')]);
+    }
     client.close();
   });
 

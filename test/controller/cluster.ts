@@ -1,5 +1,5 @@
 /** A controller in this process: real catalogue, real mTLS, and agents that say what the test tells them to. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, vi } from 'vitest';
@@ -17,6 +17,8 @@ import type { PeerRole, TlsFiles } from '#common/tls.ts';
 import { controllerConfigSchema } from '../../controller/config.ts';
 import type { ControllerConfig } from '../../controller/config.ts';
 import { startController } from '../../controller/controller.ts';
+import { openSqliteStore } from '../../controller/store/sqlite.ts';
+import type { Store } from '../../controller/store/store.ts';
 import { connectAgent } from './fake-agent.ts';
 import type { AgentOptions, FakeAgent } from './fake-agent.ts';
 
@@ -49,7 +51,11 @@ export interface Cluster extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-export async function startCluster(settings: Record<string, unknown> = {}): Promise<Cluster> {
+/** `between` puts something between the controller and its catalogue: a fault, a count. */
+export async function startCluster(
+  settings: Record<string, unknown> = {},
+  between: (store: Store) => Store = (store) => store,
+): Promise<Cluster> {
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-controller-'));
   const clock = movableClock();
   const now = systemClock.now();
@@ -85,7 +91,10 @@ export async function startCluster(settings: Record<string, unknown> = {}): Prom
   log.level = process.env['HOLDFAST_LOG'] ?? 'fatal';
   const adminFiles = filesOf(await issue('operator', 'admin'));
 
-  let controller = await startController(config, clock, log);
+  await mkdir(config.stateDirectory, { mode: 0o700 });
+  const open = async () => between(await openSqliteStore(join(config.stateDirectory, 'catalogue.sqlite')));
+  let store = await open();
+  let controller = await startController(config, store, clock, log);
   let client = new AdminServiceClient(controller.address, grpcChannelCredentials(adminFiles));
   let running = true;
   const agents = new Set<FakeAgent>();
@@ -94,7 +103,11 @@ export async function startCluster(settings: Record<string, unknown> = {}): Prom
     if (!running) return;
     running = false;
     client.close();
-    await controller.stop();
+    try {
+      await controller.stop();
+    } finally {
+      await store.close();
+    }
   }
 
   return {
@@ -112,7 +125,8 @@ export async function startCluster(settings: Record<string, unknown> = {}): Prom
     },
     stop,
     async start() {
-      controller = await startController(config, clock, log);
+      store = await open();
+      controller = await startController(config, store, clock, log);
       client = new AdminServiceClient(controller.address, grpcChannelCredentials(adminFiles));
       running = true;
     },

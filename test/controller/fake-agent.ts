@@ -13,7 +13,7 @@ import type {
   VaultFacts,
   Welcome,
 } from '#common/gen/holdfast/v1/agent.ts';
-import type { BackupFile } from '#common/gen/holdfast/v1/types.ts';
+import type { BackupFile, HostFacts } from '#common/gen/holdfast/v1/types.ts';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { vi } from 'vitest';
 import { grpcChannelCredentials } from '#common/tls.ts';
@@ -24,6 +24,7 @@ export interface AgentOptions {
   readonly clock: Clock;
   readonly sources: readonly string[];
   readonly vault: VaultFacts | undefined;
+  readonly host: HostFacts | undefined;
   readonly running: readonly string[];
   readonly finished: readonly Finished[];
   /** What it says when it is given work; undefined: nothing yet. */
@@ -57,6 +58,7 @@ export async function connectAgent(
   const options: AgentOptions = {
     sources: [],
     vault: undefined,
+    host: undefined,
     running: [],
     finished: [],
     onAssign: (assign) => success(assign),
@@ -105,11 +107,11 @@ export async function connectAgent(
         return;
     }
   });
-  const { node, sources, vault, running, finished } = options;
+  const { node, sources, vault, host, running, finished } = options;
   const hello: Hello = {
     node,
     version: '0.1.0',
-    host: undefined,
+    host,
     sources: [...sources],
     vault,
     running: [...running],
@@ -146,13 +148,12 @@ const HEARTBEAT_MS = 300;
 
 async function beat(
   line: ClientDuplexStream<SessionRequest, SessionResponse>,
-  { clock, vault, running }: AgentOptions,
+  { clock, vault, host, running }: AgentOptions,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(HEARTBEAT_MS, signal).catch(() => undefined);
-    if (!signal.aborted)
-      line.write({ message: { $case: 'heartbeat', value: { host: undefined, vault, running: [...running] } } });
+    if (!signal.aborted) line.write({ message: { $case: 'heartbeat', value: { host, vault, running: [...running] } } });
   }
 }
 

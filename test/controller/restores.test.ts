@@ -135,6 +135,25 @@ describe('a restore', () => {
     expect(await openAlarms()).not.toContainEqual(expect.objectContaining({ id: 12035 }));
   });
 
+  test('that was given up and went through all the same stays failed, says so, and is not executed again', async () => {
+    restoring = () => undefined;
+    await create('late', ['LdapServer']);
+    const id = await start('late');
+    await until(() => expect(restored()).toEqual(['LdapServer']));
+    dn1.leave();
+    expect((await untilEnded(cluster.admin(), id)).state).toBe(RunState.RUN_STATE_FAILED);
+    const assign = dn1.assigns.at(-1) as Assign;
+    const finished = { ...assign, endedMs: 1n, outcome: success(assign) };
+    const back = await cluster.agent('dn1', { sources: ['OMS', 'LdapServer'], finished: [finished] });
+    expect(back.welcome.acknowledged).toEqual([assign.assignmentId]);
+    const { run } = await cluster.admin().getRun({ id });
+    expect([run?.state, run?.sources[0]?.state]).toEqual([RunState.RUN_STATE_FAILED, RunState.RUN_STATE_SUCCESSFUL]);
+    const { lines } = await cluster.admin().listRunLog({ id, pageSize: 0, pageToken: '' });
+    expect(lines.at(-1)?.message).toBe('after it was given up, the agent of dn1 said: successful');
+    expect((await refusalOf(start('late'))).code).toBe(status.FAILED_PRECONDITION);
+    expect(back.assigns).toEqual([]);
+  });
+
   test('holds its set: that is not deleted while it is read', async () => {
     restoring = () => undefined;
     await create('reader');

@@ -120,6 +120,21 @@ describe('the server', () => {
     await store.close();
   });
 
+  test.each(['own.key', 'grant.key'])('with a %s that is no key ends with status 2, naming it', async (key) => {
+    await using cluster = await startCluster();
+    for (const name of ['ca.crt', 'own.crt', 'own.key', 'grant.key']) {
+      const content = name === key ? 'no key' : await readFile(join(cluster.directory, name));
+      await writeFile(join(directory, name), content, { mode: 0o600 });
+    }
+    await writeFile(join(directory, 'controller.yaml'), GOOD);
+    const { exitCode, stderr } = await execa(
+      process.execPath,
+      ['controller/main.ts', '--config', join(directory, 'controller.yaml')],
+      { reject: false },
+    );
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining(join(directory, key))]);
+  });
+
   test('with a bad file ends with status 2 and starts nothing', async () => {
     await writeFile(join(directory, 'controller.yaml'), `${GOOD}nonsense: true\n`);
     const { exitCode, stderr } = await execa(
@@ -130,34 +145,5 @@ describe('the server', () => {
     expect(exitCode).toBe(2);
     expect(stderr).toMatch(/:6: nonsense: unknown field/);
     expect(stderr).toMatch(/next: ./);
-  });
-});
-
-describe('the catalogue', () => {
-  test('holds by itself that one run is running, and writes a transaction whole or not at all', async () => {
-    const store = await openSqliteStore(join(directory, 'catalogue.sqlite'));
-    const run = {
-      kind: 'backup',
-      task: 'nightly',
-      trigger: 'manual',
-      state: 'running',
-      createdMs: 1,
-      startedMs: 1,
-      endedMs: undefined,
-      fault: undefined,
-      setId: 's',
-      sources: [],
-      stopReason: undefined,
-      startedFrom: undefined,
-    } as const;
-    await store.transaction((view) => view.putRun({ ...run, id: 'r1' }));
-    const second = store.transaction(async (view) => {
-      await view.raiseAlarm({ id: 1, subject: 'x', detail: '', raisedMs: 1 });
-      await view.putRun({ ...run, id: 'r2' });
-    });
-    await expect(second).rejects.toThrow(/UNIQUE/);
-    expect((await store.openRuns()).map(({ id }) => id)).toEqual(['r1']);
-    expect(await store.openAlarms()).toEqual([]);
-    await store.close();
   });
 });

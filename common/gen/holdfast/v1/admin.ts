@@ -322,7 +322,7 @@ export interface Run {
   fault:
     | Fault
     | undefined;
-  /** The set that a backup run makes or a restore run reads. */
+  /** The set that a backup run makes (when a source of it succeeds) or a restore run reads. */
   setId: string;
   /** 1 is next; 0: not waiting. */
   queuePosition: number;
@@ -342,8 +342,11 @@ export interface SourceRun {
 
 export interface RunLogLine {
   timeMs: bigint;
+  /** "info", "warn" or "error". */
   level: string;
+  /** Empty: of the whole run. */
   source: string;
+  /** At most 2000 characters. */
   message: string;
 }
 
@@ -383,6 +386,7 @@ export interface RestorePlan {
 }
 
 export interface Agent {
+  /** That of its certificate. */
   node: string;
   connected: boolean;
   version: string;
@@ -399,6 +403,7 @@ export interface Agent {
 export interface Alarm {
   id: number;
   name: string;
+  /** "critical", "major" or "minor". */
   severity: string;
   /** What it is about: a task, a node. */
   subject: string;
@@ -435,7 +440,7 @@ export interface ListTasksResponse {
   nextPageToken: string;
 }
 
-/** Takes effect at the next run. The name stays. */
+/** The whole definition, not a part of it; takes effect at the next run. The name stays. */
 export interface ModifyTaskRequest {
   requestId: string;
   spec: TaskSpec | undefined;
@@ -453,6 +458,7 @@ export interface DeleteTaskRequest {
 export interface DeleteTaskResponse {
 }
 
+/** No automatic run until it is unlocked; a run of it that waits or runs is stopped. */
 export interface LockTaskRequest {
   requestId: string;
   name: string;
@@ -508,6 +514,7 @@ export interface WatchRunResponse {
   run: Run | undefined;
 }
 
+/** Answers when the stop is recorded; the run ends when its agents have cleaned up. */
 export interface StopRunRequest {
   requestId: string;
   id: string;
@@ -556,11 +563,12 @@ export interface VerifySetResponse {
   set:
     | BackupFileSet
     | undefined;
-  /** Empty: every byte is as it was written. */
+  /** "node: what is wrong" each. Empty: every byte is as it was written. */
   faults: string[];
   readBytes: bigint;
 }
 
+/** Refused while the set is read or copied. Its state is DELETING until each vault has let go of it. */
 export interface DeleteSetRequest {
   requestId: string;
   id: string;
@@ -580,6 +588,7 @@ export interface PlanRestoreResponse {
   plan: RestorePlan | undefined;
 }
 
+/** When 100 exist, the oldest that has succeeded makes room. */
 export interface CreateRestoreRequest {
   requestId: string;
   name: string;
@@ -592,6 +601,7 @@ export interface CreateRestoreResponse {
   restore: Restore | undefined;
 }
 
+/** Refused when it waits, runs, or has succeeded already. */
 export interface StartRestoreRequest {
   requestId: string;
   name: string;

@@ -76,6 +76,7 @@ export interface Heartbeat {
 export interface Welcome {
   controllerVersion: string;
   heartbeatSeconds: number;
+  /** Cancelled; each still ends with a Finished. */
   cancel: string[];
   /** Finished assignments the controller has recorded (or does not know): forget them. */
   acknowledged: string[];
@@ -182,6 +183,7 @@ export interface Ack {
   assignmentId: string;
 }
 
+/** At most one a second of each assignment; the latest wins. */
 export interface ProgressReport {
   assignmentId: string;
   attempt: number;
@@ -193,6 +195,7 @@ export interface LogReport {
   assignmentId: string;
   attempt: number;
   timeMs: bigint;
+  /** "info", "warn" or "error". */
   level: string;
   message: string;
 }
@@ -239,6 +242,7 @@ export interface RestorePlanDone {
 export interface SourceRestorePlan {
   source: string;
   node: string;
+  /** In the order they will be done, for people to read; so are the lists below. */
   steps: string[];
   overwrites: string[];
   mustBeStopped: string[];
@@ -259,6 +263,7 @@ export interface VerifyDone {
 }
 
 export interface DeleteDone {
+  /** What is gone now, also when it was gone before. */
   keys: string[];
 }
 

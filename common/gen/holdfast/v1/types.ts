@@ -167,6 +167,7 @@ export interface DbServiceSource {
 }
 
 export interface NameNodeSource {
+  /** Empty: the one the agent is configured for. */
   nameService: string;
 }
 
@@ -183,8 +184,10 @@ export interface LocalDirTarget {
 
 /** What went wrong, for people (message, hint) and for programs (code, stable). */
 export interface Fault {
+  /** Such as INVALID, REFUSED, NO_SPACE, UNAVAILABLE: those of common/errors.ts; new ones may come. */
   code: string;
   message: string;
+  /** What to do next. */
   hint: string;
 }
 
@@ -214,6 +217,7 @@ export interface HostFacts {
   cpus: number;
   memoryBytes: bigint;
   freeMemoryBytes: bigint;
+  /** 0 to 100, of all CPUs together. */
   loadPercent: number;
   uptimeSeconds: bigint;
   /** The node's clock when the facts were taken. */
@@ -224,11 +228,13 @@ export interface HostFacts {
 export interface StoredFile {
   key: string;
   sizeBytes: bigint;
+  /** 64 hexadecimal digits, small letters. */
   sha256: string;
 }
 
 /** What one source yielded in one run: an archive, its index, and the manifest that makes them exist. */
 export interface BackupFile {
+  /** "OMS", "LdapServer", "DBService" or "NameNode". */
   source: string;
   manifest: StoredFile | undefined;
   archive: StoredFile | undefined;

@@ -1,0 +1,31 @@
+/** What may lie in vaults without belonging to a set: it is cleared there under a newer attempt, which fences the old one. */
+import type { BackupSet, Run, SourceRun } from '../model.ts';
+import { prefixOfShare } from './assign.ts';
+import type { Change, EngineIo } from './engine-io.ts';
+import { managementNodes } from './engine-io.ts';
+import { prefixOf } from './grants.ts';
+import { lackingNodes } from './set-state.ts';
+
+/** Of a share that did not succeed. Its agent clears up after itself; this also holds when it could not, or is away. */
+export async function leaveShareToClear(change: Change, io: EngineIo, run: Run, share: SourceRun): Promise<void> {
+  const nodes = managementNodes(io.config);
+  await change.putLeftover({ runId: run.id, attempt: share.attempt + 1, prefix: prefixOfShare(run, share), nodes });
+  change.after(() => io.hint());
+}
+
+/** The set goes: its vaults are cleared by the upkeep, and also those that may hold parts of a copy that was cut off. */
+export async function markForDeletion(change: Change, io: EngineIo, set: BackupSet): Promise<BackupSet> {
+  const going: BackupSet = { ...set, deleting: true };
+  await change.putSet(going);
+  const nodes = lackingNodes(set, io.config);
+  if (nodes.length > 0) {
+    const run = await change.run(set.runId);
+    for (const { file } of set.files) {
+      const attempt = run?.sources.find(({ source }) => source === file.source)?.attempt ?? 1;
+      const prefix = prefixOf(file.manifest.key);
+      await change.putLeftover({ runId: set.runId, attempt: attempt + 1, prefix, nodes });
+    }
+  }
+  change.after(() => io.hint());
+  return going;
+}
