@@ -7,7 +7,7 @@ import { clear, raise } from './alarms.ts';
 
 /** 12011: a set lacks files on a management node. */
 export async function watchStandby(change: Change, io: EngineIo): Promise<void> {
-  const sets = (await change.sets()).filter(({ deleting }) => !deleting);
+  const sets = await change.lackingSets(managementNodes(io.config));
   const up = (await change.openAlarms()).filter(({ id }) => id === ALARMS.standby.id).map(({ subject }) => subject);
   for (const node of managementNodes(io.config)) {
     const lacking = sets.filter((set) => lackingNodes(set, io.config).includes(node)).map(({ id }) => id);

@@ -56,17 +56,19 @@ export function createChange(store: Store, watchers: Watchers): EngineIo['change
   const serial = createSerial();
   return (work) =>
     serial(async () => {
-      const effects: (() => void)[] = [];
-      const result = await store.transaction((view) =>
-        work({
+      let effects: (() => void)[] = [];
+      const result = await store.transaction((view) => {
+        // What an attempt that was not written wanted must not happen.
+        effects = [];
+        return work({
           ...view,
           async putRun(run: Run) {
             await view.putRun(run);
             effects.push(() => watchers.changed(run.id));
           },
           after: (effect) => void effects.push(effect),
-        }),
-      );
+        });
+      });
       for (const effect of effects) effect();
       return result;
     });

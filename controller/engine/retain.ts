@@ -8,7 +8,7 @@ import { note } from './engine-io.ts';
 export async function retain(change: Change, io: EngineIo, taskName: string): Promise<void> {
   const task = await change.task(taskName);
   if (task === undefined) return;
-  const sets = (await change.sets()).filter((set) => isOf(set, task));
+  const sets = (await change.setsOf(taskName)).filter((set) => isOf(set, task));
   const read = new Set((await change.openRuns()).filter(({ kind }) => kind === 'restore').map(({ setId }) => setId));
   const { active } = io.config.managementNodes;
   const goes = setsToDelete(

@@ -6,7 +6,7 @@ import { toAppError } from '#common/errors.ts';
 import type { BackupSet, Leftover } from '../model.ts';
 import { vaultAccess } from './assign.ts';
 import type { EngineIo } from './engine-io.ts';
-import { newId } from './engine-io.ts';
+import { managementNodes, newId } from './engine-io.ts';
 import { prefixOf } from './grants.ts';
 import { fileMessage } from './messages.ts';
 import { lackingNodes } from './set-state.ts';
@@ -43,15 +43,14 @@ export function createUpkeep(io: EngineIo): Upkeep {
   return {
     async pass() {
       const connected = (node: string) => io.sessions.factsOf(node)?.connected === true;
-      for (const set of await io.store.sets()) {
+      for (const set of await io.store.deletingSets()) {
+        if (io.reading.has(set.id)) continue;
         const holders = [...new Set(set.files.flatMap(({ nodes }) => nodes))];
-        if (set.deleting) {
-          if (io.reading.has(set.id)) continue;
-          for (const node of holders.filter(connected)) {
-            chore(`delete ${set.id} from the vault of ${node}`, () => deleteFrom(io, set, node));
-          }
-          continue;
+        for (const node of holders.filter(connected)) {
+          chore(`delete ${set.id} from the vault of ${node}`, () => deleteFrom(io, set, node));
         }
+      }
+      for (const set of await io.store.lackingSets(managementNodes(io.config))) {
         for (const node of lackingNodes(set, io.config).filter(connected)) {
           chore(`copy ${set.id} to the vault of ${node}`, () => mirrorTo(io, set, node));
         }

@@ -155,7 +155,7 @@ describe('the catalogue', () => {
       await view.raiseAlarm({ id: 1, subject: 'x', detail: '', raisedMs: 1 });
       await view.putRun({ ...run, id: 'r2' });
     });
-    await expect(second).rejects.toThrow(/UNIQUE/);
+    await expect(second).rejects.toMatchObject({ code: 'LIMIT' });
     expect((await store.openRuns()).map(({ id }) => id)).toEqual(['r1']);
     expect(await store.openAlarms()).toEqual([]);
     await store.close();
