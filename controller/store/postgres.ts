@@ -8,6 +8,7 @@ import { storable } from './database.ts';
 import type { Database } from './database.ts';
 import { migrate } from './migrate.ts';
 import { openStore } from './open-store.ts';
+import { CatalogueClient } from './postgres-client.ts';
 import { isLost, postgresError } from './postgres-error.ts';
 import { poolConfig } from './postgres-options.ts';
 import type { PostgresOptions } from './postgres-options.ts';
@@ -22,13 +23,9 @@ export async function openPostgresStore(where: PostgresOptions, options: StoreOp
 /** The database with the tables of this version. @throws AppError UNAVAILABLE, INVALID, REFUSED */
 export async function openPostgres(where: PostgresOptions): Promise<Database> {
   const { name, config } = await poolConfig(where);
-  const pool = new Pool(config);
-  const lost = () => {
-    // The next one who uses the pool gets a new connection, or is told that there is none.
-  };
-  pool.on('error', lost);
-  // While it is lent out nobody else listens, and an error without a listener would end the process.
-  pool.on('connect', (client) => client.on('error', lost));
+  const pool = new Pool({ ...config, Client: CatalogueClient });
+  // A connection was lost while idle: the next one who uses the pool gets a new one, or is told that there is none.
+  pool.on('error', () => undefined);
   const database: Database = {
     kind: 'postgres',
     name,
