@@ -28,6 +28,12 @@ export const ERROR_CODES = {
   LIMIT: { grpc: status.RESOURCE_EXHAUSTED, exit: 4, retryable: false, hint: 'Remove what is not needed, or raise the limit.' },
   NO_SPACE: { grpc: status.RESOURCE_EXHAUSTED, exit: 9, retryable: false, hint: 'Free space on the named partition.' },
   UNAVAILABLE: { grpc: status.UNAVAILABLE, exit: 6, retryable: true, hint: 'Check that the other side runs and can be reached.' },
+  NOT_LEADER: {
+    grpc: status.UNAVAILABLE,
+    exit: 6,
+    retryable: true,
+    hint: 'Ask the other controllers.',
+  },
   TIMEOUT: { grpc: status.DEADLINE_EXCEEDED, exit: 6, retryable: true, hint: 'Check the other side, or raise the time-out.' },
   UNAUTHENTICATED: { grpc: status.UNAUTHENTICATED, exit: 7, retryable: false, hint: 'Use a certificate signed by this CA.' },
   FORBIDDEN: { grpc: status.PERMISSION_DENIED, exit: 7, retryable: false, hint: 'Use a certificate that has this right.' },

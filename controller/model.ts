@@ -35,7 +35,8 @@ export interface Task {
   readonly lastStartedMs: number | undefined;
 }
 
-export type RunState = 'waiting' | 'running' | 'successful' | 'failed' | 'stopped';
+/** 'skipped': was due and did not happen, with its reason as its fault; as visible as one that failed. */
+export type RunState = 'waiting' | 'running' | 'successful' | 'failed' | 'stopped' | 'skipped';
 
 /** The share of one source in a run: at most one assignment. */
 export interface SourceRun {

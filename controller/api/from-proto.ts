@@ -8,7 +8,7 @@ import { isSourceName } from '#common/names.ts';
 import type { SourceName } from '#common/names.ts';
 import { taskFaults } from '#rules/task.ts';
 import type { RestoreOptions, Schedule, TaskSource } from '../model.ts';
-import { notAToken } from '../store/store.ts';
+import { notAToken } from '../store/page.ts';
 import type { PageRequest } from '../store/store.ts';
 
 export interface TaskDefinition {

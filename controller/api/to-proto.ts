@@ -26,6 +26,7 @@ const RUN_STATES: Readonly<Record<Run['state'], RunState>> = {
   successful: RunState.RUN_STATE_SUCCESSFUL,
   failed: RunState.RUN_STATE_FAILED,
   stopped: RunState.RUN_STATE_STOPPED,
+  skipped: RunState.RUN_STATE_SKIPPED,
 };
 const TASK_STATES: Readonly<Record<Run['state'], TaskState>> = {
   waiting: TaskState.TASK_STATE_WAITING,
@@ -33,6 +34,7 @@ const TASK_STATES: Readonly<Record<Run['state'], TaskState>> = {
   successful: TaskState.TASK_STATE_SUCCESSFUL,
   failed: TaskState.TASK_STATE_FAILED,
   stopped: TaskState.TASK_STATE_STOPPED,
+  skipped: TaskState.TASK_STATE_READY,
 };
 const SET_STATES = {
   incomplete: SetState.SET_STATE_INCOMPLETE,

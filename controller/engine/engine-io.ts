@@ -59,17 +59,19 @@ export function createChange(store: Store, watchers: Watchers, log: Logger): Eng
   const serial = createSerial();
   return (work) =>
     serial(async () => {
-      const effects: (() => void)[] = [];
-      const result = await store.transaction((view) =>
-        work({
+      let effects: (() => void)[] = [];
+      const result = await store.transaction((view) => {
+        // What an attempt that was not written wanted must not happen.
+        effects = [];
+        return work({
           ...view,
           async putRun(run: Run) {
             await view.putRun(run);
             effects.push(() => watchers.changed(run.id));
           },
           after: (effect) => void effects.push(effect),
-        }),
-      );
+        });
+      });
       // What is durable is durable: an effect that fails must not look like a failed change, nor keep the others from happening.
       for (const effect of effects) {
         try {

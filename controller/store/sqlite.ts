@@ -1,63 +1,111 @@
-/** The catalogue in one SQLite file: WAL, every commit on the disk before it is answered, open to one controller at a time. */
+/** The catalogue in one SQLite file: WAL, every commit on the disk before it is answered. */
 import { chmodSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { DatabaseSync } from 'node:sqlite';
 import type { SQLInputValue } from 'node:sqlite';
-import { Kysely, SqliteDialect } from 'kysely';
-import { AppError, toAppError } from '#common/errors.ts';
-import { migrate } from './schema.ts';
+import { CompiledQuery, Kysely, SqliteDialect, SqliteDriver } from 'kysely';
+import type { DatabaseConnection, TransactionSettings } from 'kysely';
+import { toAppError } from '#common/errors.ts';
+import { storable } from './database.ts';
+import type { Database } from './database.ts';
+import { takeLead } from './leadership.ts';
+import { migrate } from './migrate.ts';
+import { openStore } from './open-store.ts';
 import type { Schema } from './schema.ts';
-import type { Store } from './store.ts';
-import { viewOf } from './view.ts';
+import { sqliteError } from './sqlite-error.ts';
+import type { Store, StoreOptions } from './store.ts';
 
-export async function openSqliteStore(path: string): Promise<Store> {
-  const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: openDatabase(path) }) });
+/** Nobody else waits for the end of it: the next one who opens the file takes the lead at once. */
+const FOR_GOOD_MS = 1e14;
+
+export async function openSqliteStore(path: string, options: StoreOptions = {}): Promise<Store> {
+  const database = await openSqlite(path);
   try {
-    await migrate(db, path);
+    const self = { holder: `${hostname()}, process ${process.pid}`, address: '' };
+    const lead = await takeLead(database, self, FOR_GOOD_MS, undefined, { atOnce: true });
+    return openStore(database, options, lead.kind === 'leading' ? lead.term : undefined);
   } catch (error) {
-    await db.destroy();
+    await database.db.destroy();
     throw toAppError(error, `open the catalogue ${path}`);
   }
-  return {
-    ...viewOf(db),
-    transaction: (work) => db.transaction().execute((transaction) => work(viewOf(transaction))),
-    close: () => db.destroy(),
-  };
+}
+
+/** The file with the tables of this version; whoever leads goes on to. */
+export async function openSqlite(path: string): Promise<Database> {
+  const database: Database = { kind: 'sqlite', name: path, db: new Kysely<Schema>({ dialect: new Dialect(openFile(path)) }) };
+  try {
+    await migrate(database);
+    return database;
+  } catch (error) {
+    await database.db.destroy();
+    throw toAppError(error, `open the catalogue ${path}`);
+  }
+}
+
+function openFile(path: string): DatabaseSync {
+  try {
+    const file = new DatabaseSync(path, { timeout: 2000 });
+    chmodSync(path, 0o600);
+    // A wait inside SQLite stands the whole process still: busy files are tried again from outside.
+    file.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10');
+    return file;
+  } catch (error) {
+    throw sqliteError(error, `open the catalogue ${path}`);
+  }
+}
+
+class Dialect extends SqliteDialect {
+  readonly #file: DatabaseSync;
+
+  constructor(file: DatabaseSync) {
+    super({ database: adapt(file) });
+    this.#file = file;
+  }
+
+  override createDriver(): SqliteDriver {
+    return new Driver(this.#file);
+  }
+}
+
+class Driver extends SqliteDriver {
+  readonly #file: DatabaseSync;
+
+  constructor(file: DatabaseSync) {
+    super({ database: adapt(file) });
+    this.#file = file;
+  }
+
+  /** A transaction that is to write excludes all others from its beginning: it could not be made to wait later. */
+  override async beginTransaction(connection: DatabaseConnection, settings?: TransactionSettings): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw(settings?.accessMode === 'read only' ? 'begin' : 'begin immediate'));
+  }
+
+  /** After some errors (a full disk) SQLite has rolled back by itself. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#file.isTransaction) await super.rollbackTransaction(connection);
+  }
 }
 
 /** node:sqlite in the shape that kysely expects. */
-function openDatabase(path: string) {
-  let database: DatabaseSync;
-  try {
-    database = new DatabaseSync(path);
-    chmodSync(path, 0o600);
-    // Two controllers on one catalogue would each give out its runs. The lock goes with the process, however that ends.
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
-    database.exec('BEGIN IMMEDIATE; COMMIT');
-  } catch (error) {
-    if (isBusy(error)) {
-      throw new AppError('REFUSED', `the catalogue ${path} is in use by another controller`, {
-        cause: error,
-        hint: 'Stop the controller that runs on this state directory, or give this one its own.',
-      });
+function adapt(file: DatabaseSync) {
+  const values = (parameters: readonly unknown[]) => parameters.map(storable) as SQLInputValue[];
+  const told = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw sqliteError(error, 'use the catalogue');
     }
-    throw toAppError(error, `open the catalogue ${path}`);
-  }
+  };
   return {
-    close: () => database.close(),
+    close: () => file.close(),
     prepare(text: string) {
-      const statement = database.prepare(text);
-      const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[];
+      const statement = told(() => file.prepare(text));
       return {
         reader: statement.columns().length > 0,
-        all: (parameters: readonly unknown[]) => statement.all(...values(parameters)),
-        run: (parameters: readonly unknown[]) => statement.run(...values(parameters)),
+        all: (parameters: readonly unknown[]) => told(() => statement.all(...values(parameters))),
+        run: (parameters: readonly unknown[]) => told(() => statement.run(...values(parameters))),
         iterate: (parameters: readonly unknown[]) => statement.iterate(...values(parameters)),
       };
     },
   };
-}
-
-function isBusy(error: unknown): boolean {
-  const SQLITE_BUSY = 5;
-  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
 }

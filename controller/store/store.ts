@@ -1,8 +1,8 @@
 /**
  * The catalogue: everything the controller must remember over its own death. Durable when a change resolves.
- * One method a question or change; what belongs together is written within one `transaction`.
+ * One method a question or change; what belongs together is written within one `transaction`. The same on SQLite and PostgreSQL
+ * (test/store/contract.ts). No question that is asked again and again grows with the history.
  */
-import { AppError } from '#common/errors.ts';
 import type { Alarm, BackupSet, Leftover, LogLine, Restore, Run, Task } from '../model.ts';
 
 export interface Page<T> {
@@ -15,12 +15,6 @@ export interface PageRequest {
   readonly size: number;
   /** Of the page before; empty: from the beginning. */
   readonly token: string;
-}
-
-export function notAToken(token: string): AppError {
-  return new AppError('INVALID', `${JSON.stringify(token.slice(0, 100))} is not a page token`, {
-    hint: 'Take next_page_token of the page before.',
-  });
 }
 
 /** What was answered to a request id, so that repeating it changes nothing. */
@@ -52,12 +46,12 @@ export interface Queries {
   set(id: string): Promise<BackupSet | undefined>;
   /** Newest first; of every task when it is empty. */
   listSets(task: string, page: PageRequest): Promise<Page<BackupSet>>;
-  /** Of one task, those that go excluded, oldest first: in the order they were made, whatever the clock said. */
+  /** Of one task, those that go excluded, oldest first: in the order they were made, whatever the clock said. Retention bounds them. */
   setsOf(task: string): Promise<readonly BackupSet[]>;
   /** Oldest first, at most `limit`. */
   setsToDelete(limit: number): Promise<readonly BackupSet[]>;
-  /** Those of which the vault of `node` lacks files and that do not go; oldest first, at most `limit`. */
-  setsLacking(node: string, limit: number): Promise<readonly BackupSet[]>;
+  /** Not marked for deletion, and a file of them is not held by one of these nodes; oldest first. */
+  setsLacking(nodes: readonly string[]): Promise<readonly BackupSet[]>;
   restore(name: string): Promise<Restore | undefined>;
   restores(): Promise<readonly Restore[]>;
   /** Newest first. */
@@ -72,7 +66,10 @@ export interface Queries {
 export interface Changes {
   putTask(task: Task): Promise<void>;
   deleteTask(name: string): Promise<void>;
-  /** @throws when a second run would be running: held by a unique index, whatever the rules say. */
+  /**
+   * A run that is running holds a slot and each of its sources, any other holds none: in the same transaction, by unique names,
+   * whatever the rules say. @throws AppError LIMIT when as many run as may, REFUSED when a source of it is in another that runs.
+   */
   putRun(run: Run): Promise<void>;
   addLog(line: LogLine): Promise<void>;
   putSet(set: BackupSet): Promise<void>;
@@ -93,8 +90,53 @@ export interface Changes {
 
 export type StoreView = Queries & Changes;
 
-export interface Store extends Queries {
-  /** All of it is written, durably, or nothing. Use the given view only: the store itself waits until this has ended. */
+/** Who asks for the lead. */
+export interface Candidate {
+  /** For people: the name of its node. */
+  readonly holder: string;
+  /** host:port, told to those who ask one that does not lead. */
+  readonly address: string;
+}
+
+export type Lead =
+  | { readonly kind: 'leading'; readonly term: number }
+  | {
+      readonly kind: 'following';
+      /** host:port; empty: nobody leads. */
+      readonly leader: string;
+      readonly holder: string;
+      /** Of the leader's lease; 0 when nobody leads. */
+      readonly leftMs: number;
+    };
+
+/**
+ * One controller changes the catalogue at a time: who has taken the lead. Leases run by the clock of the database. A store on
+ * SQLite has taken it, for good, when it is opened: an older process on the same file is fenced from then on.
+ */
+export interface Leadership {
+  /**
+   * The lead, when nobody's lease stands; a leader that asks again keeps its term and has a new lease. To be asked again and
+   * again by a follower: it then costs one read.
+   */
+  takeLead(candidate: Candidate, leaseMs: number): Promise<Lead>;
+  /** A new lease from now on, or who has taken over. */
+  renewLead(term: number, leaseMs: number): Promise<Lead>;
+  /** The lead is free at once, and this store changes nothing more. */
+  resign(term: number): Promise<void>;
+}
+
+export interface Store extends Queries, Leadership {
+  /**
+   * All of it is written, durably, or nothing. Use the given view only: the store itself waits until this has ended. `work` may be
+   * run again from its start, so it has no effects but through the view.
+   * @throws AppError NOT_LEADER when this store does not lead (any more), with the leader's address in the hint; UNAVAILABLE when
+   * the database cannot be reached: when it was lost while the end was written, it may have been written.
+   */
   transaction<T>(work: (view: StoreView) => Promise<T>): Promise<T>;
   close(): Promise<void>;
+}
+
+export interface StoreOptions {
+  /** How many runs may be running at a time, as documented: 1. */
+  readonly slots?: number | undefined;
 }

@@ -245,9 +245,9 @@ describe('the upkeep', () => {
     let looks = 0;
     await using own = await startCluster({}, (store) => ({
       ...store,
-      setsLacking: (name, limit) => {
+      setsLacking: (nodes) => {
         looks += 1;
-        return store.setsLacking(name, limit);
+        return store.setsLacking(nodes);
       },
     }));
     const mn1 = await own.agent('mn1', { vault: vaultFacts('mn1') });

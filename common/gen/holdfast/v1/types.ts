@@ -74,6 +74,8 @@ export const RunState = {
   RUN_STATE_SUCCESSFUL: 3,
   RUN_STATE_FAILED: 4,
   RUN_STATE_STOPPED: 5,
+  /** RUN_STATE_SKIPPED - Was due and did not happen; the reason is its fault. */
+  RUN_STATE_SKIPPED: 6,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -86,6 +88,7 @@ export namespace RunState {
   export type RUN_STATE_SUCCESSFUL = typeof RunState.RUN_STATE_SUCCESSFUL;
   export type RUN_STATE_FAILED = typeof RunState.RUN_STATE_FAILED;
   export type RUN_STATE_STOPPED = typeof RunState.RUN_STATE_STOPPED;
+  export type RUN_STATE_SKIPPED = typeof RunState.RUN_STATE_SKIPPED;
   export type UNRECOGNIZED = typeof RunState.UNRECOGNIZED;
 }
 
@@ -109,6 +112,9 @@ export function runStateFromJSON(object: any): RunState {
     case 5:
     case "RUN_STATE_STOPPED":
       return RunState.RUN_STATE_STOPPED;
+    case 6:
+    case "RUN_STATE_SKIPPED":
+      return RunState.RUN_STATE_SKIPPED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -130,6 +136,8 @@ export function runStateToJSON(object: RunState): string {
       return "RUN_STATE_FAILED";
     case RunState.RUN_STATE_STOPPED:
       return "RUN_STATE_STOPPED";
+    case RunState.RUN_STATE_SKIPPED:
+      return "RUN_STATE_SKIPPED";
     case RunState.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
