@@ -8,7 +8,7 @@ import { AppError, toAppError } from '#common/errors.ts';
 import type { Hello, VaultFacts } from '#common/gen/holdfast/v1/agent.ts';
 import type { Logger } from '#common/log.ts';
 import type { SourceName } from '#common/names.ts';
-import { loadCredentials } from '#common/tls.ts';
+import { certificateEnds, loadCredentials } from '#common/tls.ts';
 import type { TlsFiles } from '#common/tls.ts';
 import { PRODUCT_VERSION } from '#common/version.ts';
 import type { AgentConfig } from './config.ts';
@@ -108,6 +108,7 @@ export async function startAgent(
         // What a death cut off is told as running until it is put right: the controller must not hand it out again meanwhile.
         running: [...new Set([...runner.running(), ...(await journal.begun()).map(({ assignmentId }) => assignmentId)])],
         finished: await journal.finished(),
+        certificateEndsMs: BigInt(certificateEnds(tls.cert)),
       };
     },
     unacknowledged: () => journal.finished(),

@@ -39,6 +39,17 @@ export function rfc3339(ms: number): string {
   return new Date(ms).toISOString().replace(/\.000Z$/, 'Z');
 }
 
+/** The day, the ISO week and the month that a time lies in, in UTC: "2026-11-24", "2026-W48", "2026-11". */
+export function dateUnits(ms: number): { day: string; week: string; month: string } {
+  const day = new Date(ms).toISOString().slice(0, 10);
+  // An ISO week is that of its Thursday, and the first of a year is that of its first Thursday.
+  const thursday = new Date(ms);
+  thursday.setUTCDate(thursday.getUTCDate() + 3 - ((thursday.getUTCDay() + 6) % 7));
+  const year = thursday.getUTCFullYear();
+  const number = 1 + Math.floor((thursday.getTime() - Date.UTC(year, 0, 1)) / (7 * 86_400_000));
+  return { day, week: `${year}-W${String(number).padStart(2, '0')}`, month: day.slice(0, 7) };
+}
+
 /** For libraries that ask for one. */
 export function dateOf(ms: number): Date {
   return new Date(ms);

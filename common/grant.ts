@@ -11,18 +11,22 @@ import { AppError } from './errors.ts';
 export const VERBS = ['put', 'get', 'list', 'delete'] as const;
 export type Verb = (typeof VERBS)[number];
 
-const schema = z.strictObject({
-  /** Node name of the agent that may use it: must be that of its certificate. */
-  agent: z.string().min(1),
-  /** Node name of the vault it opens. */
-  vault: z.string().min(1),
-  run: z.string().min(1),
-  attempt: z.int().positive(),
-  verbs: z.array(z.enum(VERBS)).min(1),
-  /** Keys must begin with one of these. Each ends in '/'. */
-  prefixes: z.array(z.string().regex(/^[^/].*\/$/)).min(1),
-  expiresMs: z.int().positive(),
-});
+const schema = z
+  .strictObject({
+    /** Node name of the agent that may use it: must be that of its certificate. */
+    agent: z.string().min(1),
+    /** Node name of the vault it opens. */
+    vault: z.string().min(1),
+    run: z.string().min(1),
+    attempt: z.int().positive(),
+    verbs: z.array(z.enum(VERBS)).min(1),
+    /** Keys must begin with one of these. Each ends in '/'; the empty one opens all of a vault, for reading only. */
+    prefixes: z.array(z.string().regex(/^$|^[^/].*\/$/)).min(1),
+    expiresMs: z.int().positive(),
+  })
+  .refine(({ prefixes, verbs }) => !prefixes.includes('') || !(verbs.includes('put') || verbs.includes('delete')), {
+    error: 'a grant that opens all of a vault neither writes nor deletes',
+  });
 
 export type Grant = z.infer<typeof schema>;
 

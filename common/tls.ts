@@ -1,6 +1,7 @@
 /**
  * mTLS, the only way in: TLS 1.3, both sides with a certificate of our own CA, whose subject names the node (CN) and its role (OU).
  */
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import tls from 'node:tls';
 import type { DetailedPeerCertificate, PeerCertificate, SecureContextOptions } from 'node:tls';
@@ -51,6 +52,11 @@ export async function loadCredentials(paths: { ca: string; cert: string; key: st
     });
   }
   return files;
+}
+
+/** When a certificate ends, in epoch milliseconds. */
+export function certificateEnds(pem: Buffer): number {
+  return new X509Certificate(pem).validToDate.getTime();
 }
 
 /** For a server that asks every client for a certificate, and for its clients. */

@@ -1,9 +1,11 @@
 /** The controller's configuration file, checked whole before anything starts. Paths in it may be relative to the file. */
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import { parseSize } from '#common/bytes.ts';
+import { formatSize, parseSize } from '#common/bytes.ts';
 import { readConfig } from '#common/config-file.ts';
 import { SOURCE_NAMES } from '#common/names.ts';
+import { DEFAULT_LIMITS } from '#rules/limits.ts';
+import type { Limits } from '#rules/limits.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -29,51 +31,133 @@ const size = z.string().transform((text, context) => {
 
 const nodeName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be a host name of letters, digits, "." and "-"');
 
-/** Rule: an automatic run needs more than 120 s since the one before, so a shorter period could never be kept. */
-const SHORTEST_PERIOD_MS = 120_000;
+/** 86400000 → "1d": in the largest unit that leaves no rest, as it is written in the file. */
+export function durationText(ms: number): string {
+  if (ms === 0) return '0s';
+  const [unit, size] = Object.entries(UNIT_MS).findLast(([, each]) => ms % each === 0) ?? ['ms', 1];
+  return `${ms / size}${unit}`;
+}
 
+/** What the checks of one against the other need to have been read. */
+const beats = z.looseObject({ heartbeat: z.number(), lease: z.number() });
+const periods = z.looseObject({
+  defaultTask: z.looseObject({ period: z.number() }),
+  limits: z.looseObject({ shortestGap: z.number() }),
+});
+
+const count = z.int().min(1);
+
+/** Every setting says what it means: `holdfast config show` and the file that `holdfast init` writes tell it from here. */
 export const controllerConfigSchema = z
   .strictObject({
-    listen: z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65535) }),
-    tls: z.strictObject({ ca: z.string().min(1), cert: z.string().min(1), key: z.string().min(1) }),
-    /** The catalogue lies here; mode 700. */
-    stateDirectory: z.string().min(1),
-    /** The private Ed25519 key that grants are signed with; mode 600. */
-    grantSigningKey: z.string().min(1),
+    listen: z.strictObject({
+      host: z.string().min(1).describe('Address that the API and the agents are served on.'),
+      port: z.int().min(0).max(65535).describe('Its port; 0: any that is free.'),
+    }),
+    tls: z.strictObject({
+      ca: z.string().min(1).describe('Certificate of the CA that signs all nodes and people.'),
+      cert: z.string().min(1).describe("The controller's certificate."),
+      key: z.string().min(1).describe('Its key; mode 600.'),
+    }),
+    stateDirectory: z.string().min(1).describe('Where the catalogue lies; mode 700.'),
+    grantSigningKey: z.string().min(1).describe('The Ed25519 key that grants for vaults are signed with; mode 600.'),
     managementNodes: z
-      .strictObject({ active: nodeName, standby: nodeName.optional() })
+      .strictObject({
+        active: nodeName.describe('The management node whose vault must hold every backup.'),
+        standby: nodeName.optional().describe('The one whose vault is kept in step.'),
+      })
       .refine(({ active, standby }) => active !== standby, { error: 'active and standby must be two nodes', path: ['standby'] }),
-    /** The system task `default`, made at the first start. */
     defaultTask: z
       .strictObject({
-        enabled: z.boolean().default(true),
-        period: duration.refine((ms) => ms > SHORTEST_PERIOD_MS, 'must be more than 120 s').default(24 * 3_600_000),
-        copies: z.int().min(1).max(1000).default(2),
+        enabled: z.boolean().default(true).describe('Whether the system task `default` is made at the first start.'),
+        period: duration.prefault('1d').describe('Its period. Documented: 24 h (some editions: 1 h).'),
+        copies: z.int().min(1).max(1000).default(2).describe('How many sets of it are kept. Documented: 2.'),
         sources: z
           .array(z.enum(SOURCE_NAMES))
           .min(1)
-          .default([...SOURCE_NAMES]),
+          .default([...SOURCE_NAMES])
+          .describe('What it backs up.'),
       })
       .prefault({}),
-    /** How often agents tell that they live. */
-    heartbeat: duration.refine((ms) => ms >= 1000, 'must be 1 s or more').default(5000),
-    /** How long an agent may be away before what it does counts as failed. */
-    lease: duration.refine((ms) => ms >= 500, 'must be 500 ms or more').default(30_000),
-    /** How long a run that was stopped may take to clean up before it counts as failed. */
-    stopTimeout: duration.default(300_000),
-    /** How often the engine looks whether something is due. */
-    tick: duration.refine((ms) => ms >= 10, 'must be 10 ms or more').default(1000),
-    /** How long an agent may take to plan a restore while a person waits. */
-    planTimeout: duration.default(120_000),
-    /** Rule: more than 20 GB free on the active vault before OMS, LdapServer, DBService or NameNode are backed up, as documented. */
-    minimumFree: size.default(20n * 10n ** 9n),
+    heartbeat: duration
+      .refine((ms) => ms >= 1000, 'must be 1 s or more')
+      .prefault('5s')
+      .describe('How often agents tell that they live.'),
+    lease: duration
+      .refine((ms) => ms >= 500, 'must be 500 ms or more')
+      .prefault('30s')
+      .describe('How long an agent may be away before what it does counts as failed.'),
+    stopTimeout: duration
+      .prefault('5m')
+      .describe('How long a run that was stopped may take to clean up before it counts as failed.'),
+    tick: duration
+      .refine((ms) => ms >= 10, 'must be 10 ms or more')
+      .prefault('1s')
+      .describe('How often the engine looks whether something is due.'),
+    planTimeout: duration.prefault('2m').describe('How long an agent may take to plan a restore while a person waits.'),
+    minimumFree: size
+      .prefault(formatSize(DEFAULT_LIMITS.minimumFreeBytes))
+      .describe(
+        'More than this must be free in the LocalBackup partition of the active management node, or no backup starts. Documented: 20 GB.',
+      ),
+    limits: z
+      .strictObject({
+        concurrentRuns: count
+          .default(DEFAULT_LIMITS.concurrentRuns)
+          .describe('Runs at one time; those that share a data source never run together. Documented: 1.'),
+        waitingRuns: count.default(DEFAULT_LIMITS.waitingRuns).describe('Runs that may wait. Documented: 199.'),
+        tasksOfEachKind: count
+          .default(DEFAULT_LIMITS.tasksOfEachKind)
+          .describe('Tasks of each kind (backup, restore). Documented: 100.'),
+        shortestGap: duration
+          .prefault(durationText(DEFAULT_LIMITS.shortestGapMs))
+          .describe("An automatic run needs more than this since the task's previous run. Documented: 120 s."),
+        latestStart: duration
+          .prefault(durationText(DEFAULT_LIMITS.latestStartMs))
+          .describe(
+            'An automatic run that is later moves to the next period, unless its task says otherwise. Documented: 120 s.',
+          ),
+        clockTolerance: duration
+          .prefault(durationText(DEFAULT_LIMITS.clockToleranceMs))
+          .describe('Clocks that differ by more are in doubt, and nothing is deleted meanwhile.'),
+      })
+      .prefault({}),
+    deletionGrace: duration.prefault('1h').describe('How long the bytes of a set stay after its manifests were deleted.'),
+    watch: z
+      .strictObject({
+        every: duration.prefault('10s').describe('How often the alarms about how things stand are looked at.'),
+        pausedFor: duration.prefault('7d').describe('A task locked for longer raises an alarm.'),
+        spaceWithin: duration.prefault('7d').describe('A vault that will be full within this raises an alarm.'),
+        certificateWithin: duration.prefault('30d').describe('A certificate that ends within this raises an alarm.'),
+      })
+      .prefault({}),
   })
   .refine(({ heartbeat, lease }) => lease >= 2 * heartbeat, {
     error: 'must be twice the heartbeat or more, or agents that live are given up',
     path: ['lease'],
+    when: ({ value }) => beats.safeParse(value).success,
+  })
+  .refine(({ defaultTask, limits }) => defaultTask.period > limits.shortestGap, {
+    error: 'must be more than limits.shortestGap (120 s by default)',
+    path: ['defaultTask', 'period'],
+    // Also when something else is wrong: every fault is told at once.
+    when: ({ value }) => periods.safeParse(value).success,
   });
 
 export type ControllerConfig = z.infer<typeof controllerConfigSchema>;
+
+export function limitsOf({ limits, minimumFree }: Pick<ControllerConfig, 'limits' | 'minimumFree'>): Limits {
+  const { concurrentRuns, waitingRuns, tasksOfEachKind, shortestGap, latestStart, clockTolerance } = limits;
+  return {
+    concurrentRuns,
+    waitingRuns,
+    tasksOfEachKind,
+    shortestGapMs: shortestGap,
+    latestStartMs: latestStart,
+    minimumFreeBytes: minimumFree,
+    clockToleranceMs: clockTolerance,
+  };
+}
 
 /** @throws AppError INVALID with every fault and its line. */
 export async function loadControllerConfig(path: string): Promise<ControllerConfig> {

@@ -5,10 +5,12 @@ import type { Clock } from '#common/clock.ts';
 import { AppError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { readPrivateFile } from '#common/secrets.ts';
-import { loadCredentials } from '#common/tls.ts';
+import { certificateEnds, loadCredentials } from '#common/tls.ts';
 import { createAdminService } from './api/admin.ts';
 import { startServer } from './api/server.ts';
+import { limitsOf } from './config.ts';
 import type { ControllerConfig } from './config.ts';
+import { createClockWatch } from './engine/clock-watch.ts';
 import { createSystemTask } from './engine/system-task.ts';
 import { startEngine } from './engine/engine.ts';
 import type { Engine } from './engine/engine.ts';
@@ -35,6 +37,7 @@ export async function startController(config: ControllerConfig, store: Store, cl
   const tls = await loadCredentials(config.tls);
   const grantKey = await loadGrantKey(config.grantSigningKey);
 
+  const limits = limitsOf(config);
   const watchers = createWatchers();
   const sessions = createSessions(
     createHearing(() => io),
@@ -43,6 +46,7 @@ export async function startController(config: ControllerConfig, store: Store, cl
   );
   const io: EngineIo = {
     config,
+    limits,
     clock,
     log,
     store,
@@ -53,7 +57,10 @@ export async function startController(config: ControllerConfig, store: Store, cl
     watchers,
     given: new Map(),
     reading: createReading(),
-    startedAt: clock.monotonic(),
+    clockWatch: createClockWatch(clock, sessions, limits),
+    startedTasks: new Map(),
+    certificateEndsMs: Math.min(certificateEnds(tls.cert), certificateEnds(tls.ca)),
+    listening: { since: clock.monotonic() },
     change: createChange(store, watchers, log),
     hint: () => engine?.hint(),
   };

@@ -5,6 +5,9 @@
 import type { FaultShape } from '#common/errors.ts';
 import type { SourceName } from '#common/names.ts';
 import type { StoredName } from '#common/manifest.ts';
+import type { RetentionPolicy } from '#rules/retention.ts';
+import type { RunState } from '#rules/run-state.ts';
+import type { Schedule, WhenLate } from '#rules/schedule.ts';
 
 /** One data source of a task, always backed up in full. */
 export interface TaskSource {
@@ -15,28 +18,25 @@ export interface TaskSource {
   readonly nameService: string;
 }
 
-export type Schedule =
-  | { readonly kind: 'manual' }
-  | { readonly kind: 'periodic'; readonly startMs: number; readonly periodMs: number };
-
 export interface Task {
   readonly name: string;
   readonly createdMs: number;
   /** The task `default`: exists from the start, is never deleted. */
   readonly system: boolean;
   readonly sources: readonly TaskSource[];
-  readonly copies: number;
+  readonly retention: RetentionPolicy;
   readonly schedule: Schedule;
+  readonly whenLate: WhenLate;
+  /** How old the newest good set may become before an alarm; undefined: two periods. */
+  readonly wantedAgeMs: number | undefined;
   readonly locked: boolean;
+  readonly lockedMs: number | undefined;
   /** undefined: never by itself. */
   readonly nextStartMs: number | undefined;
   readonly lastRunId: string | undefined;
   /** When the last automatic or manual run was started, for the rule of 120 s. */
   readonly lastStartedMs: number | undefined;
 }
-
-/** 'skipped': was due and did not happen, with its reason as its fault; as visible as one that failed. */
-export type RunState = 'waiting' | 'running' | 'successful' | 'failed' | 'stopped' | 'skipped';
 
 /** The share of one source in a run: at most one assignment. */
 export interface SourceRun {
@@ -88,6 +88,13 @@ export interface BackupFile {
   readonly contentBytes: bigint;
 }
 
+/** A set that goes, in two phases: its manifests at once, so that nobody restores it any more; its bytes after a grace period. */
+export interface Deleting {
+  readonly sinceMs: number;
+  /** Nodes whose vault has let go of the manifests. */
+  readonly unlisted: readonly string[];
+}
+
 /** A backup file and the nodes whose vault holds it. */
 export interface HeldFile {
   readonly file: BackupFile;
@@ -101,7 +108,9 @@ export interface BackupSet {
   readonly createdMs: number;
   readonly files: readonly HeldFile[];
   readonly missingSources: readonly SourceName[];
-  readonly deleting: boolean;
+  /** Kept beside the copies until it is unpinned. */
+  readonly pinned: boolean;
+  readonly deleting: Deleting | undefined;
   readonly verifiedMs: number | undefined;
   readonly productVersion: string;
   /** That of the run, compared at restore. */

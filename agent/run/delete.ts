@@ -8,7 +8,7 @@ export async function runDelete(work: DeleteWork, io: RunIo): Promise<Outcome> {
   // All manifests before anything else: from the first deletion on, no part of the set may look whole.
   const keys = [
     ...work.files.map((file) => file.manifest.key),
-    ...work.files.flatMap((file) => [file.archive.key, file.index.key]),
+    ...(work.manifestsOnly ? [] : work.files.flatMap((file) => [file.archive.key, file.index.key])),
   ];
   for (const key of keys) await vault.delete(key, io.signal);
   for (const prefix of work.incompletePrefixes) keys.push(...(await deleteBelow(vault, prefix, io.signal)));

@@ -4,7 +4,7 @@ import type { SourceName } from '#common/names.ts';
 import type { StoredName } from '#common/manifest.ts';
 import type { BackupRequest, RestorePlan } from '../sources/source.ts';
 
-export type Work = BackupWork | PlanRestoreWork | RestoreWork | VerifyWork | DeleteWork | MirrorWork;
+export type Work = BackupWork | PlanRestoreWork | RestoreWork | VerifyWork | DeleteWork | MirrorWork | InventoryWork;
 
 export interface Job {
   readonly assignmentId: string;
@@ -78,6 +78,8 @@ export interface DeleteWork {
   readonly files: readonly BackupFile[];
   /** Everything below these goes: what a lost agent left without a manifest. */
   readonly incompletePrefixes: readonly string[];
+  /** The first of two phases: the bytes stay for a while. */
+  readonly manifestsOnly: boolean;
   readonly vault: VaultAccess;
 }
 
@@ -86,6 +88,20 @@ export interface MirrorWork {
   readonly files: readonly BackupFile[];
   readonly from: VaultAccess;
   readonly to: VaultAccess;
+}
+
+export interface InventoryWork {
+  readonly kind: 'inventory';
+  readonly vault: VaultAccess;
+  /** Only keys after this one. */
+  readonly after: string;
+}
+
+export interface HeldManifest {
+  readonly file: StoredName;
+  readonly content: Buffer;
+  /** Why it does not count; empty: it does. */
+  readonly fault: string;
 }
 
 export type Outcome =
@@ -98,7 +114,9 @@ export type Outcome =
   | { readonly kind: 'restore'; readonly checks: readonly string[]; readonly restoredBytes: bigint }
   | { readonly kind: 'verify'; readonly faults: readonly string[]; readonly readBytes: bigint }
   | { readonly kind: 'delete'; readonly keys: readonly string[] }
-  | { readonly kind: 'mirror'; readonly copiedBytes: bigint };
+  | { readonly kind: 'mirror'; readonly copiedBytes: bigint }
+  /** `next` is the last key looked at, empty when there is no more. */
+  | { readonly kind: 'inventory'; readonly manifests: readonly HeldManifest[]; readonly next: string };
 
 export interface VaultResult {
   readonly node: string;

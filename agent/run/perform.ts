@@ -6,6 +6,7 @@ import { AppError, toAppError, toFault } from '#common/errors.ts';
 import { runBackup } from './backup.ts';
 import { runDelete } from './delete.ts';
 import type { Job, Outcome } from './job.ts';
+import { runInventory } from './inventory.ts';
 import { runMirror } from './mirror.ts';
 import { runPlanRestore, runRestore } from './restore.ts';
 import type { RunIo } from './run-io.ts';
@@ -66,6 +67,8 @@ function work(job: Job, io: RunIo): Promise<Outcome> {
       return runDelete(job.work, io);
     case 'mirror':
       return runMirror(job.work, io);
+    case 'inventory':
+      return runInventory(job.work, io);
     default:
       return assertNever(job.work);
   }

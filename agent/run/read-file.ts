@@ -10,14 +10,7 @@ import type { BackupFile } from './job.ts';
 /** @throws AppError DAMAGED when the manifest is not byte for byte the one that was recorded, or names other files. */
 export async function readManifest(target: Target, file: BackupFile, signal: AbortSignal): Promise<Manifest> {
   const { key, sha256 } = file.manifest;
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of (await target.get(key, signal)) as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MANIFEST_MAX_BYTES) throw new AppError('DAMAGED', `the manifest ${key} on ${target.name} is too large to be one`);
-    chunks.push(chunk);
-  }
-  const bytes = Buffer.concat(chunks);
+  const bytes = await readManifestBytes(target, key, signal);
   if (createHash('sha256').update(bytes).digest('hex') !== sha256) {
     throw new AppError('DAMAGED', `the manifest ${key} on ${target.name} is not the one that was written: its hash differs`);
   }
@@ -29,6 +22,18 @@ export async function readManifest(target: Target, file: BackupFile, signal: Abo
     );
   }
   return manifest;
+}
+
+/** @throws AppError DAMAGED when it is too large to be a manifest. */
+export async function readManifestBytes(target: Target, key: string, signal: AbortSignal): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of (await target.get(key, signal)) as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MANIFEST_MAX_BYTES) throw new AppError('DAMAGED', `the manifest ${key} on ${target.name} is too large to be one`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 /** Every byte is read and hashed. Returns what is wrong, or undefined. Errors of the connection are thrown, not returned. */

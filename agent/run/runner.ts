@@ -115,6 +115,7 @@ function weight({ kind }: Work): 'heavy' | 'chores' | 'plans' {
     case 'verify':
     case 'delete':
     case 'mirror':
+    case 'inventory':
       return 'chores';
     default:
       return assertNever(kind);

@@ -94,6 +94,6 @@ export async function deleteBelow(target: Target, prefix: string, signal: AbortS
   return manifestsFirst;
 }
 
-function isManifest(key: string): boolean {
+export function isManifest(key: string): boolean {
   return key.endsWith('/manifest.json');
 }

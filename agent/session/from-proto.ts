@@ -51,6 +51,7 @@ function workOf(assign: Assign): Work {
         kind: 'delete',
         files: work.value.files.map(fileOf),
         incompletePrefixes: work.value.incompletePrefixes,
+        manifestsOnly: work.value.manifestsOnly,
         vault: accessOf(required(work.value.vault, 'vault')),
       };
     case 'mirror':
@@ -60,6 +61,8 @@ function workOf(assign: Assign): Work {
         from: accessOf(required(work.value.from, 'from')),
         to: accessOf(required(work.value.to, 'to')),
       };
+    case 'inventory':
+      return { kind: 'inventory', vault: accessOf(required(work.value.vault, 'vault')), after: work.value.after };
     default:
       return assertNever(work);
   }

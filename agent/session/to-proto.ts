@@ -56,6 +56,10 @@ function outcomeMessage(outcome: Outcome): NonNullable<Finished['outcome']> {
       return { $case: 'delete', value: { keys: [...outcome.keys] } };
     case 'mirror':
       return { $case: 'mirror', value: { copiedBytes: outcome.copiedBytes } };
+    case 'inventory': {
+      const manifests = outcome.manifests.map(({ file, content, fault }) => ({ file: storedMessage(file), content, fault }));
+      return { $case: 'inventory', value: { manifests, next: outcome.next } };
+    }
     default:
       return assertNever(outcome);
   }

@@ -1,5 +1,6 @@
 /** Raising and clearing: once each, logged once each. */
 import { alarmOf } from '#rules/alarms.ts';
+import type { Condition } from '#rules/conditions.ts';
 import type { Change, EngineIo } from '../engine/engine-io.ts';
 
 export async function raise(change: Change, io: EngineIo, id: number, subject: string, detail: string): Promise<void> {
@@ -10,4 +11,19 @@ export async function raise(change: Change, io: EngineIo, id: number, subject: s
 export async function clear(change: Change, io: EngineIo, id: number, subject: string): Promise<void> {
   if (!(await change.clearAlarm(id, subject, io.clock.now()))) return;
   change.after(() => io.log.info({ alarm: id, what: alarmOf(id).name, subject }, 'alarm cleared'));
+}
+
+/** Up for each subject whose condition says why, and for no other: what is not named any more is cleared too. */
+export async function settle(
+  change: Change,
+  io: EngineIo,
+  id: number,
+  conditions: Iterable<readonly [subject: string, condition: Condition]>,
+): Promise<void> {
+  const up = new Set((await change.openAlarms()).filter((alarm) => alarm.id === id).map(({ subject }) => subject));
+  for (const [subject, condition] of conditions) {
+    if (condition === undefined) continue;
+    if (!up.delete(subject)) await raise(change, io, id, subject, condition);
+  }
+  for (const subject of up) await clear(change, io, id, subject);
 }

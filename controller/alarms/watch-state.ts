@@ -1,8 +1,12 @@
 /** Alarms about how things stand, looked at again and again: raised while it is so, cleared when it is not. */
 import { ALARMS } from '#rules/alarms.ts';
+import { certificateExpiring, neverRan, overdue, pausedTooLong } from '#rules/conditions.ts';
+import type { Condition, WatchedTask } from '#rules/conditions.ts';
 import type { Change, EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
-import { clear, raise } from './alarms.ts';
+import { isOf, isWhole } from '../engine/retain.ts';
+import type { BackupSet, Task } from '../model.ts';
+import { settle } from './alarms.ts';
 
 /** So many sets are named in the alarm. */
 const NAMED = 5;
@@ -11,23 +15,76 @@ const NAMED = 5;
 export async function watchStandby(io: EngineIo): Promise<void> {
   await io.change(async (change) => {
     const nodes = managementNodes(io.config);
-    for (const node of nodes) {
-      const lacking = (await change.setsLacking(node, NAMED + 1)).map(({ id }) => id);
-      if (lacking.length === 0) await clear(change, io, ALARMS.standby.id, node);
-      else {
-        const which = lacking.slice(0, NAMED).join(', ') + (lacking.length > NAMED ? ', …' : '');
-        await raise(change, io, ALARMS.standby.id, node, `the vault of ${node} lacks files of ${which}`);
-      }
-    }
-    // A node that was a management node before the configuration was changed.
-    for (const { id, subject } of await change.openAlarms()) {
-      if (id === ALARMS.standby.id && !nodes.includes(subject)) await clear(change, io, id, subject);
-    }
+    const sets = await change.setsLacking(nodes);
+    const conditions = nodes.map((node) => {
+      const lacking = sets.filter(({ files }) => files.some((held) => !held.nodes.includes(node))).map(({ id }) => id);
+      const which = lacking.slice(0, NAMED).join(', ') + (lacking.length > NAMED ? ', …' : '');
+      return [node, lacking.length === 0 ? undefined : `the vault of ${node} lacks files of ${which}`] as const;
+    });
+    await settle(change, io, ALARMS.standby.id, conditions);
   });
 }
 
 /** 12057: no periodic task writes to another place than the management nodes. LocalDir is the only target there is yet. */
 export async function watchThirdParty(change: Change, io: EngineIo): Promise<void> {
   const detail = 'every task writes to the management nodes only: their loss takes the backups with it';
-  await raise(change, io, ALARMS.noThirdParty.id, 'metadata', detail);
+  await settle(change, io, ALARMS.noThirdParty.id, [['metadata', detail]]);
+}
+
+/** Tasks that have no good set, or an old one, or stand locked. */
+export async function watchTasks(change: Change, io: EngineIo): Promise<void> {
+  const now = io.clock.now();
+  const tasks: (readonly [string, WatchedTask])[] = [];
+  for (const task of await change.tasks()) tasks.push([task.name, watched(task, await change.setsOf(task.name), io)]);
+  const each = (condition: (task: WatchedTask) => Condition) => tasks.map(([name, task]) => [name, condition(task)] as const);
+  await settle(
+    change,
+    io,
+    ALARMS.neverRan.id,
+    each((task) => neverRan(task, now)),
+  );
+  await settle(
+    change,
+    io,
+    ALARMS.overdue.id,
+    each((task) => overdue(task, now)),
+  );
+  await settle(
+    change,
+    io,
+    ALARMS.paused.id,
+    each((task) => pausedTooLong(task, now, io.config.watch.pausedFor)),
+  );
+}
+
+function watched(task: Task, sets: readonly BackupSet[], io: EngineIo): WatchedTask {
+  const { active } = io.config.managementNodes;
+  const good = sets.filter((set) => isOf(set, task) && isWhole(set, active));
+  return { ...task, newestGoodMs: good.length === 0 ? undefined : Math.max(...good.map(({ createdMs }) => createdMs)) };
+}
+
+/** Agents that are away for longer than the lease, once they were known or are needed. */
+export async function watchAgents(change: Change, io: EngineIo): Promise<void> {
+  const { lease, watch } = io.config;
+  const nodes = new Set([...managementNodes(io.config), ...io.sessions.facts().map(({ node }) => node)]);
+  const lost = [...nodes].map((node) => {
+    const facts = io.sessions.factsOf(node);
+    const awayMs = io.clock.monotonic() - Math.max(facts?.lastHeard ?? 0, io.listening.since);
+    return [node, facts?.connected !== true && awayMs > lease ? `the agent of ${node} is not connected` : undefined] as const;
+  });
+  await settle(change, io, ALARMS.agentLost.id, lost);
+  const ends = [
+    ['controller', io.certificateEndsMs] as const,
+    ...io.sessions
+      .facts()
+      .flatMap(({ node, certificateEndsMs }) => (certificateEndsMs === undefined ? [] : [[node, certificateEndsMs] as const])),
+  ];
+  const expiring = ends.map(
+    ([subject, endsMs]) => [subject, certificateExpiring(endsMs, io.clock.now(), watch.certificateWithin)] as const,
+  );
+  await settle(change, io, ALARMS.certificateExpiring.id, expiring);
+}
+
+export async function watchClock(change: Change, io: EngineIo): Promise<void> {
+  await settle(change, io, ALARMS.clockInDoubt.id, [['controller', await io.clockWatch.doubt(change)]]);
 }

@@ -1,29 +1,32 @@
 /** Requests → what the rules judge. Nothing is guessed: what is missing or unknown is a fault, and all faults are told at once. */
 import { AppError } from '#common/errors.ts';
+import { WhenLate as WhenLateMessage } from '#common/gen/holdfast/v1/admin.ts';
 import type { TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
 import type { RestoreOptions as OptionsMessage } from '#common/gen/holdfast/v1/agent.ts';
 import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
 import type { Source } from '#common/gen/holdfast/v1/types.ts';
 import { isSourceName } from '#common/names.ts';
 import type { SourceName } from '#common/names.ts';
+import type { Limits } from '#rules/limits.ts';
+import type { RetentionPolicy } from '#rules/retention.ts';
+import { anchorNow } from '#rules/schedule.ts';
+import type { Schedule } from '#rules/schedule.ts';
 import { taskFaults } from '#rules/task.ts';
-import type { RestoreOptions, Schedule, TaskSource } from '../model.ts';
+import { calendarFault } from '../engine/calendar.ts';
+import type { RestoreOptions, Task, TaskSource } from '../model.ts';
 import { notAToken } from '../store/page.ts';
 import type { PageRequest } from '../store/store.ts';
 
-export interface TaskDefinition {
-  readonly name: string;
-  readonly sources: readonly TaskSource[];
-  readonly copies: number;
-  readonly schedule: Schedule;
-}
+export type TaskDefinition = Pick<Task, 'name' | 'sources' | 'retention' | 'schedule' | 'whenLate' | 'wantedAgeMs'>;
 
-/** `now` is when a periodic task without a first start was defined: it starts one period later. @throws AppError INVALID */
-export function taskDefinition(spec: TaskSpec | undefined, now: number): TaskDefinition {
+/** `now` is when it was defined: a periodic task without a first start begins one period later. @throws AppError INVALID */
+export function taskDefinition(spec: TaskSpec | undefined, now: number, limits: Limits): TaskDefinition {
   if (spec === undefined) throw new AppError('INVALID', 'the request holds no definition of a task');
   const sources = spec.sources.map(sourceOf);
   const schedule = scheduleOf(spec.mode, now);
-  const faults = taskFaults({
+  const retention = retentionOf(spec);
+  const wantedAgeMs = milliseconds(spec.wantedAgeSeconds);
+  const input = {
     name: spec.name,
     sources: spec.sources.map(({ policy }, index) => ({
       source: sources[index]?.source,
@@ -31,16 +34,34 @@ export function taskDefinition(spec: TaskSpec | undefined, now: number): TaskDef
       databases: sources[index]?.databases ?? [],
     })),
     targetKnown: spec.target?.pathType?.$case === 'localDir',
-    copies: spec.copies,
+    retention,
     schedule,
-  });
+    calendarFault: schedule?.kind === 'calendar' ? calendarFault(schedule, now, limits.shortestGapMs) : undefined,
+    wantedAgeMs,
+  };
+  const faults = [
+    ...taskFaults(input, limits),
+    ...(Object.values(WhenLateMessage).includes(spec.whenLate) ? [] : ['when_late is of an unknown kind']),
+  ];
   if (faults.length > 0) throw invalid(`the task ${JSON.stringify(spec.name)} was not accepted`, faults);
   return {
     name: spec.name,
-    copies: spec.copies,
+    retention,
+    whenLate: spec.whenLate === WhenLateMessage.WHEN_LATE_RUN_ONCE ? 'run-once' : 'postpone',
+    wantedAgeMs,
     sources: sources.filter((source) => source !== undefined),
     schedule: schedule ?? { kind: 'manual' },
   };
+}
+
+function retentionOf({ copies, retention }: TaskSpec): RetentionPolicy {
+  const { keepSeconds = 0n, daily = 0, weekly = 0, monthly = 0 } = retention ?? {};
+  return { copies, keepMs: milliseconds(keepSeconds), daily, weekly, monthly };
+}
+
+/** 0 means that nobody said. */
+function milliseconds(seconds: bigint): number | undefined {
+  return seconds === 0n ? undefined : Number(seconds) * 1000;
 }
 
 export function invalid(what: string, faults: readonly string[]): AppError {
@@ -70,8 +91,10 @@ function scheduleOf(mode: TaskSpec['mode'], now: number): Schedule | undefined {
     case 'periodic': {
       const periodMs = Number(mode.value.periodSeconds) * 1000;
       const startMs = Number(mode.value.startMs);
-      return { kind: 'periodic', periodMs, startMs: startMs === 0 ? now + periodMs : startMs };
+      return { kind: 'periodic', periodMs, startMs: startMs === 0 ? anchorNow(now, periodMs) : startMs };
     }
+    case 'calendar':
+      return { kind: 'calendar', ...mode.value };
     case undefined:
       return undefined;
   }

@@ -5,9 +5,10 @@ import { managementNodes } from '../engine/engine-io.ts';
 import type { AgentFacts } from '../sessions/sessions.ts';
 import { adminCall } from './answer.ts';
 import { pageByName, pageRequest } from './from-proto.ts';
+import { settingsOf } from './settings.ts';
 import { agentMessage, alarmMessage } from './to-proto.ts';
 
-type Names = 'getAgent' | 'listAgents' | 'getSpace' | 'listAlarms';
+type Names = 'getAgent' | 'listAgents' | 'getSpace' | 'listAlarms' | 'getConfig';
 
 export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
   const { log, store, sessions, config } = io;
@@ -40,6 +41,8 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       ),
     })),
 
+    getConfig: adminCall(log, async (_request: api.GetConfigRequest) => ({ settings: settingsOf(config) })),
+
     listAlarms: adminCall(log, async (request: api.ListAlarmsRequest) => {
       const { items, next } = await store.listAlarms(request.history, pageRequest(request));
       return { alarms: items.map(alarmMessage), nextPageToken: next };
@@ -48,6 +51,14 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
 }
 
 function neverHeard(node: string): AgentFacts {
-  const nothing = { host: undefined, vault: undefined, lastSeenMs: 0, lastHeard: 0 };
+  const nothing = {
+    host: undefined,
+    vault: undefined,
+    certificateEndsMs: undefined,
+    lastSeenMs: 0,
+    lastHeard: 0,
+    lastHeardHostMs: 0,
+    lastHeardHost: 0,
+  };
   return { ...nothing, node, connected: false, version: '', sources: [] };
 }

@@ -1,7 +1,7 @@
 import { AppError } from '#common/errors.ts';
 import * as api from '#common/gen/holdfast/v1/admin.ts';
 import type { SourceName } from '#common/names.ts';
-import { MOST_TASKS, nameFaults } from '#rules/task.ts';
+import { nameFaults } from '#rules/task.ts';
 import type { Change, EngineIo } from '../engine/engine-io.ts';
 import { note } from '../engine/engine-io.ts';
 import { judge, planRestore } from '../engine/plan-restore.ts';
@@ -50,7 +50,7 @@ export function restoreCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> 
           createdMs: io.clock.now(),
           lastRunId: undefined,
         };
-        await makeRoom(change);
+        await makeRoom(change, io.limits.tasksOfEachKind);
         await change.putRestore(restore);
         return { restore: restoreMessage(restore, undefined) };
       });
@@ -82,14 +82,14 @@ export function restoreCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> 
 }
 
 /** Rule: at most 100 restores exist. They are never deleted by hand, so the oldest makes room: one that succeeded, else one that ended. */
-async function makeRoom(change: Change): Promise<void> {
+async function makeRoom(change: Change, most: number): Promise<void> {
   const restores = await change.restores();
-  if (restores.length < MOST_TASKS) return;
+  if (restores.length < most) return;
   const open = (await change.openRuns()).filter(({ kind }) => kind === 'restore').map(({ task }) => task);
   const oldestFirst = restores.filter(({ name }) => !open.includes(name)).toSorted((a, b) => a.createdMs - b.createdMs);
   const states = await Promise.all(oldestFirst.map(async ({ lastRunId }) => lastRunId && (await change.run(lastRunId))?.state));
   const goes = oldestFirst[Math.max(0, states.indexOf('successful'))];
-  if (goes === undefined) throw new AppError('LIMIT', `${MOST_TASKS} restores wait or run already, and no more may exist`);
+  if (goes === undefined) throw new AppError('LIMIT', `${most} restores wait or run already, and no more may exist`);
   await change.deleteRestore(goes.name);
 }
 

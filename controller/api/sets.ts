@@ -1,6 +1,11 @@
 import { AppError } from '#common/errors.ts';
 import * as api from '#common/gen/holdfast/v1/admin.ts';
-import type { EngineIo } from '../engine/engine-io.ts';
+import { ALARMS } from '#rules/alarms.ts';
+import { clear, raise } from '../alarms/alarms.ts';
+import type { Change, EngineIo } from '../engine/engine-io.ts';
+import { importFound, takeInventory } from '../engine/import-sets.ts';
+import { planPrune, prune } from '../engine/retain.ts';
+import type { SetVerdict } from '../engine/retain.ts';
 import { markForDeletion } from '../engine/leftovers.ts';
 import { verifySet } from '../engine/verify-set.ts';
 import type { BackupSet } from '../model.ts';
@@ -10,7 +15,7 @@ import { LARGEST_RECORDS_PAGE, pageRequest } from './from-proto.ts';
 import { answeredBefore, mutate } from './mutate.ts';
 import { setMessage } from './to-proto.ts';
 
-type Names = 'getSet' | 'listSets' | 'verifySet' | 'deleteSet';
+type Names = 'getSet' | 'listSets' | 'verifySet' | 'deleteSet' | 'pinSet' | 'unpinSet' | 'pruneSets' | 'importSets';
 
 export function setCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
   const { log, store, config } = io;
@@ -32,7 +37,46 @@ export function setCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
         const now = await requireSet(change, request.id);
         const verified = { ...now, verifiedMs: faults.length === 0 ? verifiedMs : undefined };
         await change.putSet(verified);
+        if (faults.length === 0) await clear(change, io, ALARMS.verificationFailed.id, now.id);
+        else await raise(change, io, ALARMS.verificationFailed.id, now.id, faults.join('; '));
         return { set: setMessage(verified, config), faults, readBytes };
+      });
+    }),
+
+    pinSet: adminCall(log, async (request: api.PinSetRequest, peer) => {
+      const codecs = { requestCodec: api.PinSetRequest, responseCodec: api.PinSetResponse };
+      return mutate(io, peer, { method: 'PinSet', request, subject: request.id, ...codecs }, async (change) => ({
+        set: setMessage(await setPinned(change, request.id, true), config),
+      }));
+    }),
+
+    unpinSet: adminCall(log, async (request: api.UnpinSetRequest, peer) => {
+      const codecs = { requestCodec: api.UnpinSetRequest, responseCodec: api.UnpinSetResponse };
+      return mutate(io, peer, { method: 'UnpinSet', request, subject: request.id, ...codecs }, async (change) => ({
+        set: setMessage(await setPinned(change, request.id, false), config),
+      }));
+    }),
+
+    pruneSets: adminCall(log, async (request: api.PruneSetsRequest, peer) => {
+      if (request.task !== '' && (await store.task(request.task)) === undefined) {
+        throw new AppError('NOT_FOUND', `there is no task named ${JSON.stringify(request.task)}`);
+      }
+      if (request.dryRun) return { verdicts: (await planPrune(store, io, request.task)).map(verdictMessage) };
+      const codecs = { requestCodec: api.PruneSetsRequest, responseCodec: api.PruneSetsResponse };
+      return mutate(io, peer, { method: 'PruneSets', request, subject: request.task, ...codecs }, async (change) => ({
+        verdicts: (await prune(change, io, request.task)).map(verdictMessage),
+      }));
+    }),
+
+    importSets: adminCall(log, async (request: api.ImportSetsRequest, peer) => {
+      const codecs = { requestCodec: api.ImportSetsRequest, responseCodec: api.ImportSetsResponse };
+      const mutation = { method: 'ImportSets', request, subject: 'vaults', ...codecs };
+      const before = await answeredBefore(store, mutation);
+      if (before !== undefined) return before;
+      const found = await takeInventory(io);
+      return mutate(io, peer, mutation, async (change) => {
+        const { imported, known, faults } = await importFound(change, io, found);
+        return { importedSets: imported, knownSets: known, faults: [...faults] };
       });
     }),
 
@@ -55,6 +99,18 @@ export function setCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       });
     }),
   };
+}
+
+/** @throws AppError REFUSED for a set that goes. */
+async function setPinned(change: Change, id: string, pinned: boolean): Promise<BackupSet> {
+  const set = await requireSet(change, id);
+  if (set.deleting !== undefined) throw new AppError('REFUSED', `the set ${id} is being deleted`);
+  await change.putSet({ ...set, pinned });
+  return { ...set, pinned };
+}
+
+function verdictMessage({ set, stays, reasons }: SetVerdict): api.SetVerdict {
+  return { setId: set.id, task: set.task, createdMs: BigInt(set.createdMs), stays, reasons: [...reasons] };
 }
 
 export async function requireSet(from: Queries, id: string): Promise<BackupSet> {

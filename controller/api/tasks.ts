@@ -1,9 +1,9 @@
 import { AppError } from '#common/errors.ts';
 import * as api from '#common/gen/holdfast/v1/admin.ts';
 import { ALARMS } from '#rules/alarms.ts';
-import { MOST_TASKS } from '#rules/task.ts';
 import { nextStart } from '#rules/schedule.ts';
 import { clear } from '../alarms/alarms.ts';
+import { calendar } from '../engine/calendar.ts';
 import type { Task } from '../model.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
 import { requestBackup } from '../engine/request-run.ts';
@@ -15,27 +15,39 @@ import { mutate } from './mutate.ts';
 import { presentRun } from './present-run.ts';
 import { taskMessage } from './to-proto.ts';
 
-type Names = 'createTask' | 'getTask' | 'listTasks' | 'modifyTask' | 'deleteTask' | 'lockTask' | 'unlockTask' | 'runTask';
+type Names =
+  | 'createTask'
+  | 'getTask'
+  | 'listTasks'
+  | 'modifyTask'
+  | 'deleteTask'
+  | 'lockTask'
+  | 'unlockTask'
+  | 'runTask'
+  | 'runTasks';
 
 export function taskCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
   const { log, store, clock } = io;
   return {
     createTask: adminCall(log, async (request: api.CreateTaskRequest, peer) => {
       const now = clock.now();
-      const definition = taskDefinition(request.spec, now);
+      const definition = taskDefinition(request.spec, now, io.limits);
       const codecs = { requestCodec: api.CreateTaskRequest, responseCodec: api.CreateTaskResponse };
       return mutate(io, peer, { method: 'CreateTask', request, subject: definition.name, ...codecs }, async (change) => {
         const tasks = await change.tasks();
         if (tasks.some(({ name }) => name === definition.name)) {
           throw new AppError('ALREADY_EXISTS', `a task named ${definition.name} exists already`);
         }
-        if (tasks.length >= MOST_TASKS) throw new AppError('LIMIT', `${MOST_TASKS} tasks exist already, and no more may`);
+        const { tasksOfEachKind } = io.limits;
+        if (tasks.length >= tasksOfEachKind)
+          throw new AppError('LIMIT', `${tasksOfEachKind} tasks exist already, and no more may`);
         const task: Task = {
           ...definition,
           createdMs: now,
           system: false,
           locked: false,
-          nextStartMs: nextStart({ ...definition, locked: false }, now),
+          lockedMs: undefined,
+          nextStartMs: nextStart({ ...definition, locked: false }, now, calendar),
           lastRunId: undefined,
           lastStartedMs: undefined,
         };
@@ -55,11 +67,15 @@ export function taskCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
 
     modifyTask: adminCall(log, async (request: api.ModifyTaskRequest, peer) => {
       const now = clock.now();
-      const definition = taskDefinition(request.spec, now);
+      const definition = taskDefinition(request.spec, now, io.limits);
       const codecs = { requestCodec: api.ModifyTaskRequest, responseCodec: api.ModifyTaskResponse };
       return mutate(io, peer, { method: 'ModifyTask', request, subject: definition.name, ...codecs }, async (change) => {
         const before = await requireTask(change, definition.name);
-        const task: Task = { ...before, ...definition, nextStartMs: nextStart({ ...definition, locked: before.locked }, now) };
+        const task: Task = {
+          ...before,
+          ...definition,
+          nextStartMs: nextStart({ ...definition, locked: before.locked }, now, calendar),
+        };
         await change.putTask(task);
         return { task: await present(change, task) };
       });
@@ -87,7 +103,8 @@ export function taskCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
     lockTask: adminCall(log, async (request: api.LockTaskRequest, peer) => {
       const codecs = { requestCodec: api.LockTaskRequest, responseCodec: api.LockTaskResponse };
       return mutate(io, peer, { method: 'LockTask', request, subject: request.name, ...codecs }, async (change) => {
-        const task = { ...(await requireTask(change, request.name)), locked: true, nextStartMs: undefined };
+        const before = await requireTask(change, request.name);
+        const task = { ...before, locked: true, lockedMs: before.lockedMs ?? clock.now(), nextStartMs: undefined };
         await change.putTask(task);
         const open = (await change.openRuns()).find(({ kind, task: name }) => kind === 'backup' && name === task.name);
         if (open !== undefined) await stopRun(change, io, open, `the task ${task.name} was locked by ${peer.name}`);
@@ -99,7 +116,8 @@ export function taskCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       const codecs = { requestCodec: api.UnlockTaskRequest, responseCodec: api.UnlockTaskResponse };
       return mutate(io, peer, { method: 'UnlockTask', request, subject: request.name, ...codecs }, async (change) => {
         const before = await requireTask(change, request.name);
-        const task = { ...before, locked: false, nextStartMs: nextStart({ ...before, locked: false }, clock.now()) };
+        const unlocked = { ...before, locked: false, lockedMs: undefined };
+        const task = { ...unlocked, nextStartMs: nextStart(unlocked, clock.now(), calendar) };
         await change.putTask(task);
         return { task: await present(change, task) };
       });
@@ -111,6 +129,20 @@ export function taskCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
         const task = await requireTask(change, request.name);
         const run = await requestBackup(change, io, task, 'manual');
         return { run: await presentRun(change, io, run) };
+      });
+    }),
+
+    runTasks: adminCall(log, async (request: api.RunTasksRequest, peer) => {
+      if (request.names.length === 0) throw new AppError('INVALID', 'no task was named');
+      const codecs = { requestCodec: api.RunTasksRequest, responseCodec: api.RunTasksResponse };
+      const subject = request.names.join(', ');
+      return mutate(io, peer, { method: 'RunTasks', request, subject, ...codecs }, async (change) => {
+        const runs: api.Run[] = [];
+        for (const name of request.names) {
+          const run = await requestBackup(change, io, await requireTask(change, name), 'manual');
+          runs.push(await presentRun(change, io, run));
+        }
+        return { runs };
       });
     }),
   };

@@ -1,5 +1,5 @@
 /** What the controller knows → messages of the API. */
-import { TaskState, RunKind, SetState, Trigger } from '#common/gen/holdfast/v1/admin.ts';
+import { TaskState, RunKind, SetState, Trigger, WhenLate } from '#common/gen/holdfast/v1/admin.ts';
 import type {
   Agent as AgentMessage,
   Alarm as AlarmMessage,
@@ -8,6 +8,7 @@ import type {
   Run as RunMessage,
   SourceRun as SourceRunMessage,
   Task as TaskMessage,
+  TaskSpec,
 } from '#common/gen/holdfast/v1/admin.ts';
 import { BackupPolicy, RunState } from '#common/gen/holdfast/v1/types.ts';
 import type { Progress } from '#common/gen/holdfast/v1/types.ts';
@@ -28,7 +29,9 @@ const RUN_STATES: Readonly<Record<Run['state'], RunState>> = {
   stopped: RunState.RUN_STATE_STOPPED,
   skipped: RunState.RUN_STATE_SKIPPED,
 };
+/** A task that was skipped is as ready as before. */
 const TASK_STATES: Readonly<Record<Run['state'], TaskState>> = {
+  skipped: TaskState.TASK_STATE_READY,
   waiting: TaskState.TASK_STATE_WAITING,
   running: TaskState.TASK_STATE_RUNNING,
   successful: TaskState.TASK_STATE_SUCCESSFUL,
@@ -47,7 +50,7 @@ const time = (ms: number | undefined) => BigInt(ms ?? 0);
 
 /** What users see of a task: what its run does, else whether it is locked, else how the last one ended. */
 export function taskMessage(task: Task, last: Run | undefined): TaskMessage {
-  const { name, sources, copies, schedule, createdMs, locked, nextStartMs, lastRunId, system } = task;
+  const { name, sources, retention, createdMs, locked, lockedMs, nextStartMs, lastRunId, system } = task;
   const open = last?.state === 'waiting' || last?.state === 'running';
   const ended = last === undefined ? TaskState.TASK_STATE_READY : TASK_STATES[last.state];
   return {
@@ -55,14 +58,16 @@ export function taskMessage(task: Task, last: Run | undefined): TaskMessage {
       name,
       sources: sources.map((source) => ({ ...sourceMessage(source), policy: BackupPolicy.BACKUP_POLICY_FULL })),
       target: { pathType: { $case: 'localDir', value: {} } },
-      copies,
-      mode:
-        schedule.kind === 'manual'
-          ? { $case: 'manual', value: {} }
-          : {
-              $case: 'periodic',
-              value: { startMs: BigInt(schedule.startMs), periodSeconds: BigInt(Math.round(schedule.periodMs / 1000)) },
-            },
+      copies: retention.copies,
+      mode: modeOf(task),
+      whenLate: task.whenLate === 'run-once' ? WhenLate.WHEN_LATE_RUN_ONCE : WhenLate.WHEN_LATE_POSTPONE,
+      retention: {
+        keepSeconds: secondsOf(retention.keepMs),
+        daily: retention.daily,
+        weekly: retention.weekly,
+        monthly: retention.monthly,
+      },
+      wantedAgeSeconds: secondsOf(task.wantedAgeMs),
     },
     createdMs: time(createdMs),
     state: locked && !open ? TaskState.TASK_STATE_LOCKED : ended,
@@ -70,7 +75,28 @@ export function taskMessage(task: Task, last: Run | undefined): TaskMessage {
     nextStartMs: time(nextStartMs),
     lastRunId: lastRunId ?? '',
     system,
+    lockedSinceMs: time(lockedMs),
   };
+}
+
+function modeOf({ schedule }: Task): TaskSpec['mode'] {
+  switch (schedule.kind) {
+    case 'manual':
+      return { $case: 'manual', value: {} };
+    case 'periodic':
+      return { $case: 'periodic', value: { startMs: firstStart(schedule), periodSeconds: secondsOf(schedule.periodMs) } };
+    case 'calendar':
+      return { $case: 'calendar', value: { cron: schedule.cron, zone: schedule.zone } };
+  }
+}
+
+/** An anchor of the first period is nobody's wish: see anchorNow. */
+function firstStart({ startMs, periodMs }: { startMs: number; periodMs: number }): bigint {
+  return startMs < periodMs ? 0n : BigInt(startMs);
+}
+
+function secondsOf(ms: number | undefined): bigint {
+  return BigInt(Math.round((ms ?? 0) / 1000));
 }
 
 export function runMessage(run: Run, progressOf: (share: SourceRun) => Progress | undefined, queuePosition: number): RunMessage {
@@ -118,6 +144,7 @@ export function setMessage(set: BackupSet, config: ControllerConfig): BackupFile
     verifiedMs: time(set.verifiedMs),
     productVersion: set.productVersion,
     missingSources: [...set.missingSources],
+    pinned: set.pinned,
   };
 }
 

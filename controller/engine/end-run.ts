@@ -7,7 +7,7 @@ import type { BackupSet, Run, SourceRun } from '../model.ts';
 import type { Change, EngineIo } from './engine-io.ts';
 import { note } from './engine-io.ts';
 import { leaveShareToClear } from './leftovers.ts';
-import { retain } from './retain.ts';
+import { prune } from './retain.ts';
 
 /** What has changed in one share is written; then the run goes on, or ends. */
 export async function endShare(change: Change, io: EngineIo, run: Run, ended: SourceRun): Promise<void> {
@@ -70,7 +70,7 @@ async function endRun(
   );
   if (run.kind === 'backup') {
     await makeSet(change, ended);
-    if (state === 'successful') await retain(change, io, run.task);
+    if (state === 'successful') await prune(change, io, run.task);
   }
   await runAlarms(change, io, ended);
   farewell(change, io, ended);
@@ -107,7 +107,8 @@ async function makeSet(change: Change, run: Run): Promise<void> {
     createdMs: run.startedMs ?? run.createdMs,
     files,
     missingSources: run.sources.filter(({ state }) => state !== 'successful').map(({ source }) => source),
-    deleting: false,
+    pinned: false,
+    deleting: undefined,
     verifiedMs: undefined,
     productVersion: run.productVersion,
     topology: run.topology,

@@ -2,9 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '#common/clock.ts';
 import { diskTime } from '#common/clock.ts';
-import { toAppError } from '#common/errors.ts';
+import { AppError, toAppError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import type { SourceName } from '#common/names.ts';
+import type { Limits } from '#rules/limits.ts';
+import { mayBecome } from '#rules/run-state.ts';
 import type { ControllerConfig } from '../config.ts';
 import type { Run } from '../model.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -12,17 +14,22 @@ import type { Store, StoreView } from '../store/store.ts';
 import type { Errands } from './errands.ts';
 import type { Grants } from './grants.ts';
 import type { ProgressBoard } from './progress.ts';
+import type { ClockWatch } from './clock-watch.ts';
 import type { Reading } from './reading.ts';
 import { createSerial } from './serial.ts';
 import type { Watchers } from './watchers.ts';
 
 /** A change of the catalogue under way: one transaction, and what is to happen once it is durable. */
 export interface Change extends StoreView {
+  /** A run of long ago, that ended before this catalogue knew of it. */
+  recordPast(run: Run): Promise<void>;
   after(effect: () => void): void;
 }
 
 export interface EngineIo {
   readonly config: ControllerConfig;
+  /** The numbers of the rules, from the configuration. */
+  readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;
   /** For reading only, and never inside a change. */
@@ -36,8 +43,13 @@ export interface EngineIo {
   readonly given: Map<string, Given>;
   /** Sets that are being read, which nothing may delete. */
   readonly reading: Reading;
-  /** The controller's start on the monotonic clock: before it no agent could be heard. */
-  readonly startedAt: number;
+  readonly clockWatch: ClockWatch;
+  /** When the controller's own certificate, or its CA's, ends: the earlier. */
+  readonly certificateEndsMs: number;
+  /** When each task was last started by this controller, on the monotonic clock. */
+  readonly startedTasks: Map<string, number>;
+  /** Since when, on the monotonic clock, this controller could hear its agents: its start, or the end of a pause of its own. */
+  readonly listening: { since: number };
   /** Changes happen one after another, each in one transaction; its effects follow when it is durable. */
   change<T>(work: (change: Change) => Promise<T>): Promise<T>;
   /** Something happened that the next tick should not wait for. */
@@ -66,9 +78,14 @@ export function createChange(store: Store, watchers: Watchers, log: Logger): Eng
         return work({
           ...view,
           async putRun(run: Run) {
+            const before = await view.run(run.id);
+            if (!mayBecome(before?.state, run.state)) {
+              throw new AppError('BUG', `the run ${run.id} is ${before?.state ?? 'new'}, and cannot become ${run.state}`);
+            }
             await view.putRun(run);
             effects.push(() => watchers.changed(run.id));
           },
+          recordPast: (run) => view.putRun(run),
           after: (effect) => void effects.push(effect),
         });
       });
@@ -99,9 +116,9 @@ export function topologyOf(sessions: Sessions): string[] {
   return sessions.facts().map(({ node, sources }) => `${node}: ${[...sources].toSorted().join(', ')}`);
 }
 
-/** After a start of the controller agents need a moment to come back: what is missing then is not yet a fault. */
+/** After a start or a pause of the controller agents need a moment to come back: what is missing then is not yet a fault. */
 export function agentsMayStillCome(io: EngineIo): boolean {
-  return io.clock.monotonic() - io.startedAt < io.config.lease;
+  return io.clock.monotonic() - io.listening.since < io.config.lease;
 }
 
 export async function note(

@@ -3,8 +3,8 @@
  * agents and callers are hints that the next look should be at once; a missed hint costs one tick.
  */
 import { toAppError } from '#common/errors.ts';
-import { watchStandby, watchThirdParty } from '../alarms/watch-state.ts';
-import type { EngineIo } from './engine-io.ts';
+import { watchAgents, watchClock, watchStandby, watchTasks, watchThirdParty } from '../alarms/watch-state.ts';
+import type { Change, EngineIo } from './engine-io.ts';
 import { createLoser } from './lose-agents.ts';
 import { startDue } from './start-due.ts';
 import { createStarter } from './start-run.ts';
@@ -36,8 +36,24 @@ export function startEngine(io: EngineIo): Engine {
     'tell agents': () => tellAgents(io),
     'keep up the vaults': () => upkeep.pass(),
     'watch the standby': () => watchStandby(io),
-    'look hourly': hourly(io),
+    'watch how things stand': every(io, io.config.watch.every, async (change) => {
+      await watchTasks(change, io);
+      await watchAgents(change, io);
+      await watchClock(change, io);
+    }),
+    'look hourly': every(io, HOUR_MS, async (change) => {
+      await watchThirdParty(change, io);
+      await change.forgetAnswers(io.clock.now() - ANSWERS_KEPT_MS);
+    }),
   };
+
+  let tickedAt = io.clock.monotonic();
+  /** A process that was paused (SIGSTOP, a machine put to sleep) heard nobody: that is no agent's fault. */
+  function noticeOwnPause(): void {
+    const now = io.clock.monotonic();
+    if (now - tickedAt > io.config.lease / 2) io.listening.since = now;
+    tickedAt = now;
+  }
 
   /** Logged once for as long as it fails in the same way: a full disk is not told anew each second. */
   const failing = new Map<string, string>();
@@ -56,6 +72,8 @@ export function startEngine(io: EngineIo): Engine {
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
       wake = new AbortController();
+      noticeOwnPause();
+      io.clockWatch.look();
       for (const [duty, perform] of Object.entries(duties)) await attempt(duty, perform);
       await io.clock.sleep(io.config.tick, AbortSignal.any([stopping.signal, wake.signal])).catch(() => undefined);
     }
@@ -71,15 +89,13 @@ export function startEngine(io: EngineIo): Engine {
   };
 }
 
-function hourly(io: EngineIo): () => Promise<void> {
+/** At the first tick, and again each time so long has passed since it was done. */
+function every(io: EngineIo, ms: number, work: (change: Change) => Promise<void>): () => Promise<void> {
   let last: number | undefined;
   return async () => {
     const now = io.clock.monotonic();
-    if (last !== undefined && now - last < HOUR_MS) return;
-    await io.change(async (change) => {
-      await watchThirdParty(change, io);
-      await change.forgetAnswers(io.clock.now() - ANSWERS_KEPT_MS);
-    });
+    if (last !== undefined && now - last < ms) return;
+    await io.change(work);
     last = now;
   };
 }

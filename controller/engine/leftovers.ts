@@ -13,9 +13,9 @@ export async function leaveShareToClear(change: Change, io: EngineIo, run: Run, 
   change.after(() => io.hint());
 }
 
-/** The set goes: its vaults are cleared by the upkeep, and also those that may hold parts of a copy that was cut off. */
+/** The set goes: its manifests at the next look, so that nobody restores it any more, its bytes after the grace period; and also those that may hold parts of a copy that was cut off. */
 export async function markForDeletion(change: Change, io: EngineIo, set: BackupSet): Promise<BackupSet> {
-  const going: BackupSet = { ...set, deleting: true };
+  const going: BackupSet = { ...set, deleting: { sinceMs: io.clock.now(), unlisted: [] } };
   await change.putSet(going);
   const nodes = lackingNodes(set, io.config);
   if (nodes.length > 0) {

@@ -53,8 +53,8 @@ export function createLoser(io: EngineIo): Loser {
 }
 
 function isGone(io: EngineIo, node: string): boolean {
-  const heard = io.sessions.factsOf(node)?.lastHeard ?? io.startedAt;
-  return io.clock.monotonic() - Math.max(heard, io.startedAt) > io.config.lease;
+  const heard = io.sessions.factsOf(node)?.lastHeard ?? io.listening.since;
+  return io.clock.monotonic() - Math.max(heard, io.listening.since) > io.config.lease;
 }
 
 function gone(io: EngineIo, node: string): AppError {

@@ -4,7 +4,7 @@ import type { RestorePlan } from '#common/gen/holdfast/v1/admin.ts';
 import type { SourceRestorePlan } from '#common/gen/holdfast/v1/agent.ts';
 import type { SourceName } from '#common/names.ts';
 import { PRODUCT_VERSION } from '#common/version.ts';
-import { placeOf } from '#rules/admission.ts';
+import { placeOf } from '#rules/placement.ts';
 import { RESTORE_ORDER } from '#rules/outcome.ts';
 import { judgeRestore } from '#rules/restore.ts';
 import type { BackupSet, RestoreOptions } from '../model.ts';
@@ -17,7 +17,7 @@ export function judge(io: EngineIo, set: BackupSet, sources: readonly SourceName
   return judgeRestore({
     set: {
       id: set.id,
-      deleting: set.deleting,
+      deleting: set.deleting !== undefined,
       productVersion: set.productVersion,
       topology: set.topology,
       sources: set.files.map(({ file }) => file.source),

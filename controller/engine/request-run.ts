@@ -30,7 +30,7 @@ export async function requestRestore(change: Change, io: EngineIo, restore: Rest
 async function request(change: Change, io: EngineIo, of: Pick<Run, 'kind' | 'task' | 'trigger' | 'setId'>): Promise<Run> {
   const named = ({ kind, task }: Pick<Run, 'kind' | 'task'>) => `${kind === 'backup' ? 'task' : 'restore'} ${task}`;
   const open = (await change.openRuns()).map((run) => ({ task: named(run), state: run.state }));
-  const decision = mayRequest(named(of), open);
+  const decision = mayRequest(named(of), open, io.limits);
   if (decision.kind === 'refuse') throw new AppError(decision.full ? 'LIMIT' : 'REFUSED', decision.reason);
   const now = io.clock.now();
   const run: Run = {

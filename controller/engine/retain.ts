@@ -1,34 +1,91 @@
-/** After a good run: what is beyond the task's copies is marked for deletion; the vaults are cleared by the upkeep. */
+/** Which sets go: told of each with its reasons, and done to those that go. The vaults are cleared by the upkeep. */
+import { dateUnits } from '#common/clock.ts';
 import { taskDirectory } from '#common/names.ts';
-import { setsToDelete } from '#rules/retention.ts';
+import { retentionPlan } from '#rules/retention.ts';
+import type { Verdict } from '#rules/retention.ts';
 import type { BackupSet, Task } from '../model.ts';
+import type { Queries } from '../store/store.ts';
 import type { Change, EngineIo } from './engine-io.ts';
 import { note } from './engine-io.ts';
 import { markForDeletion } from './leftovers.ts';
 
-export async function retain(change: Change, io: EngineIo, taskName: string): Promise<void> {
-  const task = await change.task(taskName);
-  if (task === undefined) return;
-  const sets = (await change.setsOf(taskName)).filter((set) => isOf(set, task));
-  const read = new Set((await change.openRuns()).filter(({ kind }) => kind === 'restore').map(({ setId }) => setId));
-  const { active } = io.config.managementNodes;
-  const goes = setsToDelete(
-    sets.map((set) => ({
-      id: set.id,
-      whole: set.missingSources.length === 0 && set.files.every(({ nodes }) => nodes.includes(active)),
-      inUse: read.has(set.id) || io.reading.has(set.id),
-    })),
-    task.copies,
-  );
-  for (const set of sets.filter(({ id }) => goes.includes(id))) {
-    await markForDeletion(change, io, set);
-    await note(change, io, set.runId, '', 'info', `the set ${set.id} goes: ${task.copies} newer copies are kept`);
-    change.after(() => io.log.info({ set: set.id, task: taskName, copies: task.copies }, 'set goes by retention'));
+export interface SetVerdict extends Verdict {
+  readonly set: BackupSet;
+}
+
+/** Of one task, or of all of them and of the sets whose task is gone. Changes nothing. */
+export async function planPrune(from: Queries, io: EngineIo, taskName: string): Promise<readonly SetVerdict[]> {
+  const doubt = await io.clockWatch.doubt(from);
+  const read = new Set((await from.openRuns()).filter(({ kind }) => kind === 'restore').map(({ setId }) => setId));
+  const reading = ({ id }: BackupSet) => read.has(id) || io.reading.has(id);
+  const verdicts: SetVerdict[] = [];
+  for (const task of await from.tasks()) {
+    if (taskName !== '' && task.name !== taskName) continue;
+    const sets = await from.setsOf(task.name);
+    const own = sets.filter((set) => isOf(set, task));
+    const plan = retentionPlan(
+      own.map((set) => keptSet(set, io, reading(set))),
+      task.retention,
+      io.clock.now(),
+      doubt,
+    );
+    const judged = new Map(plan.map((verdict) => [verdict.id, verdict]));
+    verdicts.push(...sets.toReversed().map((set) => ({ set, ...(judged.get(set.id) ?? orphan(set)) })));
+  }
+  return taskName === '' ? [...verdicts, ...(await orphans(from, verdicts))] : verdicts;
+}
+
+/** Sets of tasks that are gone altogether. */
+async function orphans(from: Queries, judged: readonly SetVerdict[]): Promise<SetVerdict[]> {
+  const known = new Set(judged.map(({ set }) => set.id));
+  const found: SetVerdict[] = [];
+  for (let token = ''; ;) {
+    const { items, next } = await from.listSets('', { size: 1000, token });
+    found.push(
+      ...items.filter(({ id, deleting }) => !known.has(id) && deleting === undefined).map((set) => ({ set, ...orphan(set) })),
+    );
+    if (next === '') return found;
+    token = next;
   }
 }
 
+/** After a good run, and when it is asked for. */
+export async function prune(change: Change, io: EngineIo, taskName: string): Promise<readonly SetVerdict[]> {
+  const verdicts = await planPrune(change, io, taskName);
+  for (const { set, stays, reasons } of verdicts) {
+    if (stays) continue;
+    await markForDeletion(change, io, set);
+    await note(change, io, set.runId, '', 'info', `the set ${set.id} goes: ${reasons.join(', ')}`);
+    change.after(() => io.log.info({ set: set.id, task: set.task, reasons }, 'set goes by retention'));
+  }
+  return verdicts;
+}
+
+function keptSet(set: BackupSet, io: EngineIo, reading: boolean) {
+  const { active } = io.config.managementNodes;
+  return {
+    id: set.id,
+    createdMs: set.createdMs,
+    unit: dateUnits(set.createdMs),
+    whole: isWhole(set, active),
+    pinned: set.pinned,
+    reading,
+    deleting: false,
+    needs: [],
+  };
+}
+
+/** Every source is there, on the active management node at least. */
+export function isWhole(set: BackupSet, active: string): boolean {
+  return set.missingSources.length === 0 && set.files.every(({ nodes }) => nodes.includes(active));
+}
+
+function orphan({ id }: BackupSet): Verdict {
+  return { id, stays: true, reasons: ['its task is gone: it is deleted by hand only'] };
+}
+
 /** A task that was deleted and made anew under the same name does not count, nor delete, the sets of the old one. */
-function isOf(set: BackupSet, task: Task): boolean {
+export function isOf(set: BackupSet, task: Task): boolean {
   const directory = taskDirectory(task.name, task.createdMs);
-  return set.files.every(({ file }) => file.manifest.key.startsWith(directory));
+  return set.task === task.name && set.files.every(({ file }) => file.manifest.key.startsWith(directory));
 }

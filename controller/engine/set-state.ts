@@ -6,7 +6,7 @@ import { managementNodes } from './engine-io.ts';
 export type SetStateName = 'incomplete' | 'degraded' | 'complete' | 'deleting';
 
 export function setStateOf(set: BackupSet, config: ControllerConfig): SetStateName {
-  if (set.deleting) return 'deleting';
+  if (set.deleting !== undefined) return 'deleting';
   if (set.missingSources.length > 0) return 'incomplete';
   return lackingNodes(set, config).length > 0 ? 'degraded' : 'complete';
 }

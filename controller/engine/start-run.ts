@@ -1,10 +1,12 @@
-/** The run that waits first starts when none runs: rules, then its shares are placed, written, and given out. */
+/** The run that waits first starts when there is room: rules, then its shares are placed, written, and given out. */
 import { AppError, toFault } from '#common/errors.ts';
 import { diskTime } from '#common/clock.ts';
 import type { SourceName } from '#common/names.ts';
 import { PRODUCT_VERSION } from '#common/version.ts';
-import { mayStart, placeOf } from '#rules/admission.ts';
+import { mayStart, nextToStart } from '#rules/admission.ts';
+import type { OpenRun } from '#rules/admission.ts';
 import { RESTORE_ORDER } from '#rules/outcome.ts';
+import { placeOf } from '#rules/placement.ts';
 import type { Run, SourceRun, Task } from '../model.ts';
 import type { Change, EngineIo } from './engine-io.ts';
 import { agentsMayStillCome, newId, note, topologyOf } from './engine-io.ts';
@@ -22,8 +24,13 @@ export function createStarter(io: EngineIo): Starter {
     async startNext() {
       await io.change(async (change) => {
         const open = await change.openRuns();
-        const next = open.find(({ state }) => state === 'waiting');
-        if (next === undefined || open.some(({ state }) => state === 'running')) return;
+        if (!open.some(({ state }) => state === 'waiting')) return;
+        const wishes: OpenRun[] = [];
+        for (const run of open)
+          wishes.push({ id: run.id, running: run.state === 'running', sources: await sourcesOf(change, run) });
+        const id = nextToStart(wishes, io.limits);
+        const next = open.find((run) => run.id === id);
+        if (next === undefined) return;
         const reason = next.kind === 'backup' ? await startBackup(change, io, next) : await startRestore(change, io, next);
         if (reason === undefined || said === next.id + reason) return;
         said = next.id + reason;
@@ -31,6 +38,13 @@ export function createStarter(io: EngineIo): Starter {
       });
     },
   };
+}
+
+/** What a run takes for itself: as its task is now while it waits, as it was started when it runs. */
+async function sourcesOf(change: Change, run: Run): Promise<readonly SourceName[]> {
+  if (run.state === 'running') return run.sources.map(({ source }) => source);
+  if (run.kind === 'restore') return (await change.restore(run.task))?.sources ?? [];
+  return (await change.task(run.task))?.sources.map(({ source }) => source) ?? [];
 }
 
 /** Undefined when it started or ended; else why it goes on waiting. */
@@ -56,7 +70,7 @@ async function startBackup(change: Change, io: EngineIo, run: Run): Promise<Wait
     sources: task.sources.map(({ source }) => source),
     agents: io.sessions.facts(),
     active: { node: active, connected: vault?.connected ?? false, freeBytes: vault?.vault?.space?.freeBytes },
-    minimumFreeBytes: io.config.minimumFree,
+    minimumFreeBytes: io.limits.minimumFreeBytes,
   });
   const missing = decision.kind === 'refuse' ? !decision.noSpace : decision.unplaced.length > 0 || !standbyIsThere(io);
   if (missing && agentsMayStillCome(io)) return AGENTS_MAY_COME;
@@ -80,6 +94,7 @@ async function startBackup(change: Change, io: EngineIo, run: Run): Promise<Wait
     sources: task.sources.map(({ source }) => share(io, source, placeOfSource.get(source), 'running')),
   };
   await change.putTask({ ...task, lastStartedMs: now, lastRunId: run.id });
+  change.after(() => void io.startedTasks.set(task.name, io.clock.monotonic()));
   await begin(change, io, started, `started: backup of ${run.task}`);
   return undefined;
 }
@@ -87,7 +102,7 @@ async function startBackup(change: Change, io: EngineIo, run: Run): Promise<Wait
 async function startRestore(change: Change, io: EngineIo, run: Run): Promise<WaitsFor> {
   const restore = await change.restore(run.task);
   const set = await change.set(run.setId);
-  if (restore === undefined || set === undefined || set.deleting) {
+  if (restore === undefined || set?.deleting !== undefined || set === undefined) {
     const gone = new AppError('NOT_FOUND', `the set ${run.setId} of the restore ${run.task} is gone`);
     await endRunEarly(change, io, run, gone);
     return undefined;

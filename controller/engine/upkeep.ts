@@ -3,7 +3,9 @@
  * pass, so nothing is lost when an agent or the controller dies; done by the agent of the vault itself.
  */
 import { toAppError } from '#common/errors.ts';
+import { ALARMS } from '#rules/alarms.ts';
 import { retryAfterMs } from '#rules/retry.ts';
+import { clear } from '../alarms/alarms.ts';
 import type { BackupSet, Leftover } from '../model.ts';
 import { vaultAccess } from './assign.ts';
 import type { EngineIo } from './engine-io.ts';
@@ -69,14 +71,18 @@ export function createUpkeep(io: EngineIo): Upkeep {
         }
       }
       for (const set of await io.store.setsToDelete(LOOK_AT)) {
-        if (io.reading.has(set.id)) continue;
+        if (io.reading.has(set.id) || set.deleting === undefined) continue;
+        const { sinceMs, unlisted } = set.deleting;
+        const graceIsOver = io.clock.now() - sinceMs >= io.config.deletionGrace;
         const holders = [...new Set(set.files.flatMap(({ nodes }) => nodes))];
         for (const node of holders.filter(ready)) {
-          chore(node, `delete ${set.id} from the vault of ${node}`, () => deleteFrom(io, set, node));
+          if (!unlisted.includes(node)) chore(node, `unlist ${set.id} in the vault of ${node}`, () => unlist(io, set, node));
+          else if (graceIsOver) chore(node, `delete ${set.id} from the vault of ${node}`, () => deleteFrom(io, set, node));
         }
       }
+      const lacking = (await io.store.setsLacking(managementNodes(io.config))).slice(0, LOOK_AT);
       for (const node of managementNodes(io.config).filter(ready)) {
-        for (const set of await io.store.setsLacking(node, LOOK_AT)) {
+        for (const set of lacking) {
           const from = lackedBy(set, node)
             .flatMap(({ nodes }) => nodes)
             .find(ready);
@@ -92,22 +98,40 @@ function lackedBy(set: BackupSet, node: string) {
   return set.files.filter(({ nodes }) => !nodes.includes(node));
 }
 
+/** The first phase: the manifests go, and nobody restores or imports the set from that vault any more. */
+async function unlist(io: EngineIo, set: BackupSet, node: string): Promise<void> {
+  if (!(await askToDelete(io, set, node, true))) return;
+  await io.change(async (change) => {
+    const now = await change.set(set.id);
+    if (now?.deleting === undefined) return;
+    await change.putSet({ ...now, deleting: { ...now.deleting, unlisted: [...now.deleting.unlisted, node] } });
+    change.after(() => io.hint());
+  });
+}
+
+/** The second: the bytes go; with the last of them the set. */
 async function deleteFrom(io: EngineIo, set: BackupSet, node: string): Promise<void> {
-  const files = set.files.filter(({ nodes }) => nodes.includes(node)).map(({ file }) => file);
-  const id = newId('c', io.clock.now());
-  const prefixes = files.map(({ manifest }) => prefixOf(manifest.key));
-  const [vault] = vaultAccess(io, node, { agent: node, run: id, attempt: 1, verbs: ['delete', 'list'], prefixes });
-  if (vault === undefined) return;
-  const value = { files: files.map(fileMessage), vault, incompletePrefixes: [] };
-  await io.errands.ask({ node, id, runId: id, attempt: 1, work: { $case: 'delete', value } });
+  if (!(await askToDelete(io, set, node, false))) return;
   await io.change(async (change) => {
     const now = await change.set(set.id);
     if (now === undefined) return;
     const left = now.files.map((held) => ({ ...held, nodes: held.nodes.filter((each) => each !== node) }));
     if (left.some(({ nodes }) => nodes.length > 0)) return change.putSet({ ...now, files: left });
     await change.deleteSet(set.id);
+    await clear(change, io, ALARMS.verificationFailed.id, set.id);
     change.after(() => io.log.info({ set: set.id, task: set.task }, 'set deleted'));
   });
+}
+
+async function askToDelete(io: EngineIo, set: BackupSet, node: string, manifestsOnly: boolean): Promise<boolean> {
+  const files = set.files.filter(({ nodes }) => nodes.includes(node)).map(({ file }) => file);
+  const id = newId('c', io.clock.now());
+  const prefixes = files.map(({ manifest }) => prefixOf(manifest.key));
+  const [vault] = vaultAccess(io, node, { agent: node, run: id, attempt: 1, verbs: ['delete', 'list'], prefixes });
+  if (vault === undefined) return false;
+  const value = { files: files.map(fileMessage), vault, incompletePrefixes: [], manifestsOnly };
+  await io.errands.ask({ node, id, runId: id, attempt: 1, work: { $case: 'delete', value } });
+  return true;
 }
 
 async function clearFrom(io: EngineIo, leftover: Leftover, node: string): Promise<void> {
@@ -115,7 +139,7 @@ async function clearFrom(io: EngineIo, leftover: Leftover, node: string): Promis
   const id = newId('c', io.clock.now());
   const [vault] = vaultAccess(io, node, { agent: node, run: runId, attempt, verbs: ['delete', 'list'], prefixes: [prefix] });
   if (vault === undefined) return;
-  const value = { files: [], vault, incompletePrefixes: [prefix] };
+  const value = { files: [], vault, incompletePrefixes: [prefix], manifestsOnly: false };
   await io.errands.ask({ node, id, runId, attempt, work: { $case: 'delete', value } });
   await io.change(async (change) => {
     const now = (await change.leftovers()).find((each) => each.runId === runId && each.prefix === prefix);

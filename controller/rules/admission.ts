@@ -1,12 +1,16 @@
-/** Whether a run may be asked for, and whether the one that waits first may start. */
-
-/** At most 199 wait. Documented. */
-export const MOST_WAITING = 199;
+/** Whether a run may be asked for, which of those that wait starts next, and whether a backup may start as things stand. */
+import type { Limits } from './limits.ts';
+import { placeOf } from './placement.ts';
+import type { PlacedAgent } from './placement.ts';
 
 export type Request = { readonly kind: 'accept' } | { readonly kind: 'refuse'; readonly full: boolean; readonly reason: string };
 
-/** Rule: a running task cannot be executed again. */
-export function mayRequest(task: string, open: readonly { readonly task: string; readonly state: string }[]): Request {
+/** Rule: a running task cannot be executed again; at most so many wait. */
+export function mayRequest(
+  task: string,
+  open: readonly { readonly task: string; readonly state: string }[],
+  limits: Pick<Limits, 'waitingRuns'>,
+): Request {
   const own = open.find((run) => run.task === task);
   if (own !== undefined) {
     return {
@@ -15,10 +19,31 @@ export function mayRequest(task: string, open: readonly { readonly task: string;
       reason: `${task} is ${own.state} already, and cannot be executed again until that has ended`,
     };
   }
-  if (open.filter(({ state }) => state === 'waiting').length >= MOST_WAITING) {
-    return { kind: 'refuse', full: true, reason: `${MOST_WAITING} runs wait already, and no more may` };
+  if (open.filter(({ state }) => state === 'waiting').length >= limits.waitingRuns) {
+    return { kind: 'refuse', full: true, reason: `${limits.waitingRuns} runs wait already, and no more may` };
   }
   return { kind: 'accept' };
+}
+
+export interface OpenRun {
+  readonly id: string;
+  readonly running: boolean;
+  readonly sources: readonly string[];
+}
+
+/**
+ * Rule: one run at a time (a setting), and never two that share a data source. `open` stands in the order of asking: a run passes
+ * another that must wait only when it takes nothing that the other needs.
+ */
+export function nextToStart(open: readonly OpenRun[], limits: Pick<Limits, 'concurrentRuns'>): string | undefined {
+  const running = open.filter((run) => run.running);
+  if (running.length >= limits.concurrentRuns) return undefined;
+  const taken = new Set(running.flatMap(({ sources }) => sources));
+  for (const { id, sources } of open.filter((run) => !run.running)) {
+    if (!sources.some((source) => taken.has(source))) return id;
+    for (const source of sources) taken.add(source);
+  }
+  return undefined;
 }
 
 export interface VaultState {
@@ -38,7 +63,7 @@ export type Start =
 /** Rule: the LocalBackup partition of the active management node has more than `minimumFreeBytes` free, or the run does not start. */
 export function mayStart(of: {
   readonly sources: readonly string[];
-  readonly agents: readonly { readonly node: string; readonly connected: boolean; readonly sources: readonly string[] }[];
+  readonly agents: readonly PlacedAgent[];
   readonly active: VaultState;
   readonly minimumFreeBytes: bigint;
 }): Start {
@@ -58,18 +83,6 @@ export function mayStart(of: {
     placed: placed.flatMap(({ source, node }) => (node === undefined ? [] : [{ source, node }])),
     unplaced: placed.flatMap(({ source, node }) => (node === undefined ? [source] : [])),
   };
-}
-
-/** The first connected agent, by name, that offers the source: the same one each time. */
-export function placeOf(
-  source: string,
-  agents: readonly { readonly node: string; readonly connected: boolean; readonly sources: readonly string[] }[],
-): string | undefined {
-  return agents
-    .filter((agent) => agent.connected && agent.sources.includes(source))
-    .map(({ node }) => node)
-    .sort()
-    .at(0);
 }
 
 function gigabytes(bytes: bigint): string {

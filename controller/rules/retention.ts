@@ -1,21 +1,140 @@
-/** Which sets of a task go. Only whole ones count as copies; the newest whole one never goes, nor one that is being read. */
+/**
+ * Which sets of a task stay, and why, each of them. A set stays for any one reason; it goes when there is none. Counts are of whole sets: an
+ * incomplete one replaces nothing.
+ */
 export interface KeptSet {
   readonly id: string;
+  readonly createdMs: number;
+  /** The day, ISO week and month (UTC) it was made in: "2026-11-24", "2026-W48", "2026-11". */
+  readonly unit: { readonly day: string; readonly week: string; readonly month: string };
   /** Every source is there, on the active management node at least. */
   readonly whole: boolean;
-  readonly inUse: boolean;
+  /** Kept by hand; beside the copies, not one of them. */
+  readonly pinned: boolean;
+  /** Being verified or restored. */
+  readonly reading: boolean;
+  readonly deleting: boolean;
+  /** Ids of the sets that an incremental one builds on. */
+  readonly needs: readonly string[];
+}
+
+export interface RetentionPolicy {
+  /** The newest so many; 1 or more. */
+  readonly copies: number;
+  /** Also every one that is younger. */
+  readonly keepMs: number | undefined;
+  /** Also the newest of each of the last so many days, ISO weeks, months (UTC) that have one. */
+  readonly daily: number;
+  readonly weekly: number;
+  readonly monthly: number;
+}
+
+export interface Verdict {
+  readonly id: string;
+  readonly stays: boolean;
+  /** Never empty. */
+  readonly reasons: readonly string[];
 }
 
 /**
- * Of sets in the order they were made, oldest first; not by their times, which a clock that was wrong for a day has mixed up.
- * An incomplete set goes when `copies` newer whole ones make it worthless.
+ * A verdict on every set, newest first. Sets come in the order they were made, which a clock that was wrong for a day has not mixed up;
+ * those that are newest by their times count as well, for an import adds old sets last. `doubt`: why the clock is not trusted;
+ * then nothing goes.
  */
-export function setsToDelete(oldestFirst: readonly KeptSet[], copies: number): string[] {
-  const whole = oldestFirst.filter((set) => set.whole);
-  const oldestKept = whole.at(-Math.max(1, copies));
-  if (oldestKept === undefined) return [];
-  return oldestFirst
-    .slice(0, oldestFirst.indexOf(oldestKept))
-    .filter(({ inUse }) => !inUse)
-    .map(({ id }) => id);
+export function retentionPlan(
+  oldestFirst: readonly KeptSet[],
+  policy: RetentionPolicy,
+  now: number,
+  doubt: string | undefined,
+): readonly Verdict[] {
+  const newestFirst = oldestFirst.toReversed();
+  const alive = newestFirst.filter(({ deleting }) => !deleting);
+  const reasons = new Map<string, string[]>();
+  const keep = (id: string, reason: string) => void reasons.set(id, [...(reasons.get(id) ?? []), reason]);
+
+  const whole = alive.filter((set) => set.whole);
+  const counted = whole.filter((set) => !set.pinned);
+  const [newest] = whole;
+  if (newest !== undefined) keep(newest.id, 'the newest good set');
+  const copies = Math.max(1, policy.copies);
+  counted.slice(0, copies).forEach(({ id }, index) => keep(id, `copy ${index + 1} of ${policy.copies}`));
+  for (const { id } of byTime(counted).slice(0, copies)) {
+    if (!reasons.has(id)) keep(id, `by its time one of the ${policy.copies} newest`);
+  }
+  for (const { id, createdMs } of whole) {
+    if (policy.keepMs !== undefined && now - createdMs < policy.keepMs) keep(id, `younger than ${days(policy.keepMs)}`);
+  }
+  for (const [count, name] of [
+    [policy.daily, 'day'],
+    [policy.weekly, 'week'],
+    [policy.monthly, 'month'],
+  ] as const) {
+    for (const { id, unit } of newestOfEach(byTime(whole), name).slice(0, count))
+      keep(id, `the newest of the ${name} ${unit[name]}`);
+  }
+  for (const { id, pinned, reading } of alive) {
+    if (pinned) keep(id, 'pinned');
+    if (reading) keep(id, 'being read');
+  }
+  for (const [at, { id, whole: isWhole }] of alive.entries()) {
+    if (isWhole) continue;
+    const newer = alive.slice(0, at).filter((set) => set.whole && !set.pinned).length;
+    if (newer < policy.copies)
+      keep(id, `incomplete, with ${newer} newer whole sets of the ${policy.copies} that would replace it`);
+  }
+  keepWhatIsNeeded(alive, reasons, keep);
+  if (doubt !== undefined) for (const { id } of alive) keep(id, `nothing goes while the clock is in doubt: ${doubt}`);
+
+  return newestFirst.map(({ id, deleting, whole: isWhole }) => {
+    if (deleting) return { id, stays: false, reasons: ['being deleted'] };
+    const why = reasons.get(id);
+    if (why !== undefined) return { id, stays: true, reasons: why };
+    return {
+      id,
+      stays: false,
+      reasons: [
+        isWhole
+          ? `beyond the ${policy.copies} newest, and nothing else keeps it`
+          : `incomplete, and replaced by ${policy.copies} newer whole sets`,
+      ],
+    };
+  });
+}
+
+/** Newest first. */
+function byTime(sets: readonly KeptSet[]): KeptSet[] {
+  return sets.toSorted((a, b) => b.createdMs - a.createdMs);
+}
+
+/** What stays needs all that it builds on, however far back. */
+function keepWhatIsNeeded(
+  alive: readonly KeptSet[],
+  reasons: ReadonlyMap<string, unknown>,
+  keep: (id: string, reason: string) => void,
+) {
+  const byId = new Map(alive.map((set) => [set.id, set]));
+  const open = alive.filter(({ id }) => reasons.has(id));
+  const seen = new Set<string>();
+  for (let set = open.pop(); set !== undefined; set = open.pop()) {
+    for (const needed of set.needs) {
+      const base = byId.get(needed);
+      if (base === undefined || seen.has(`${set.id} ${needed}`)) continue;
+      seen.add(`${set.id} ${needed}`);
+      keep(needed, `needed by ${set.id}`);
+      open.push(base);
+    }
+  }
+}
+
+/** The newest set of each day, week or month, newest first; `sets` are newest first. */
+function newestOfEach(sets: readonly KeptSet[], name: keyof KeptSet['unit']): KeptSet[] {
+  const newest = new Map<string, KeptSet>();
+  for (const set of sets) if (!newest.has(set.unit[name])) newest.set(set.unit[name], set);
+  return [...newest.values()];
+}
+
+const DAY_MS = 86_400_000;
+
+function days(ms: number): string {
+  return `${Math.round((ms / DAY_MS) * 10) / 10} days`;
 }

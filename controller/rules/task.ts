@@ -1,11 +1,10 @@
 /** What a task may be. Every fault is named, so that a caller corrects all of them at once. */
+import type { Limits } from './limits.ts';
+import type { RetentionPolicy } from './retention.ts';
+import type { Schedule } from './schedule.ts';
 
 /** 3 to 128 letters, digits and underscores. Documented; it becomes a directory, so nothing else may stand in it. */
 const NAME = /^[A-Za-z0-9_]{3,128}$/;
-/** Rule: an automatic run needs more than 120 s since the one before. */
-export const SHORTEST_GAP_MS = 120_000;
-/** At most 100 tasks of each kind, backup and restore, exist. Documented. */
-export const MOST_TASKS = 100;
 /** More would only mean that nobody wants retention. */
 const MOST_COPIES = 1000;
 /** A year: more is a slip of the pen. */
@@ -23,8 +22,11 @@ export interface TaskInput {
     readonly databases: readonly string[];
   }[];
   readonly targetKnown: boolean;
-  readonly copies: number;
-  readonly schedule: { kind: 'manual' } | { kind: 'periodic'; startMs: number; periodMs: number } | undefined;
+  readonly retention: RetentionPolicy;
+  readonly schedule: Schedule | undefined;
+  /** What is wrong with a calendar, told by whoever can read one. */
+  readonly calendarFault: string | undefined;
+  readonly wantedAgeMs: number | undefined;
 }
 
 export function nameFaults(name: string, what: string): string[] {
@@ -33,15 +35,14 @@ export function nameFaults(name: string, what: string): string[] {
     : [`the name of a ${what} is 3 to 128 letters, digits and underscores, and ${JSON.stringify(name)} is not`];
 }
 
-export function taskFaults(input: TaskInput): string[] {
+export function taskFaults(input: TaskInput, limits: Limits): string[] {
   return [
     ...nameFaults(input.name, 'task'),
     ...sourceFaults(input.sources),
     ...(input.targetKnown ? [] : ['the target is missing or unknown: only local_dir is known']),
-    ...(Number.isInteger(input.copies) && input.copies >= 1 && input.copies <= MOST_COPIES
-      ? []
-      : [`copies is 1 to ${MOST_COPIES}, and ${input.copies} is not`]),
-    ...scheduleFaults(input.schedule),
+    ...retentionFaults(input.retention),
+    ...scheduleFaults(input, limits),
+    ...(input.wantedAgeMs === undefined || input.wantedAgeMs > 0 ? [] : ['the wanted age of the newest set is a time above 0']),
   ];
 }
 
@@ -63,14 +64,36 @@ function sourceFaults(sources: TaskInput['sources']): string[] {
   ];
 }
 
-function scheduleFaults(schedule: TaskInput['schedule']): string[] {
-  if (schedule === undefined) return ['the mode is missing: manual or periodic'];
-  if (schedule.kind === 'manual') return [];
-  return [
-    ...(schedule.periodMs > SHORTEST_GAP_MS ? [] : [`the period is more than 120 s, and ${schedule.periodMs / 1000} s is not`]),
-    ...(schedule.periodMs <= LONGEST_PERIOD_MS ? [] : ['the period is at most 366 days']),
-    ...(schedule.startMs >= 0 && schedule.startMs < LATEST_START_MS
+function retentionFaults({ copies, keepMs, daily, weekly, monthly }: RetentionPolicy): string[] {
+  const count = (name: string, value: number, least: number) =>
+    Number.isInteger(value) && value >= least && value <= MOST_COPIES
       ? []
-      : ['the first start is a time in epoch milliseconds, before the year 10000']),
+      : [`${name} is ${least} to ${MOST_COPIES}, and ${value} is not`];
+  return [
+    ...count('copies', copies, 1),
+    ...count('daily', daily, 0),
+    ...count('weekly', weekly, 0),
+    ...count('monthly', monthly, 0),
+    ...(keepMs === undefined || keepMs > 0 ? [] : ['the age up to which sets are kept is a time above 0']),
   ];
+}
+
+function scheduleFaults({ schedule, calendarFault }: TaskInput, { shortestGapMs }: Limits): string[] {
+  if (schedule === undefined) return ['the mode is missing: manual, periodic or calendar'];
+  switch (schedule.kind) {
+    case 'manual':
+      return [];
+    case 'calendar':
+      return calendarFault === undefined ? [] : [calendarFault];
+    case 'periodic':
+      return [
+        ...(schedule.periodMs > shortestGapMs
+          ? []
+          : [`the period is more than ${shortestGapMs / 1000} s, and ${schedule.periodMs / 1000} s is not`]),
+        ...(schedule.periodMs <= LONGEST_PERIOD_MS ? [] : ['the period is at most 366 days']),
+        ...(schedule.startMs >= 0 && schedule.startMs < LATEST_START_MS
+          ? []
+          : ['the first start is a time in epoch milliseconds, before the year 10000']),
+      ];
+  }
 }

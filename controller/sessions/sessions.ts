@@ -50,9 +50,14 @@ export interface AgentFacts {
   readonly sources: readonly string[];
   readonly host: HostFacts | undefined;
   readonly vault: VaultFacts | undefined;
+  /** undefined: an older agent does not tell. */
+  readonly certificateEndsMs: number | undefined;
   readonly lastSeenMs: number;
   /** The same on the monotonic clock, for the lease. */
   readonly lastHeard: number;
+  /** When `host` was heard, by the wall clock and by the steady one. */
+  readonly lastHeardHostMs: number;
+  readonly lastHeardHost: number;
 }
 
 export interface Sessions {
@@ -82,10 +87,15 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       sources: [],
       host: undefined,
       vault: undefined,
+      certificateEndsMs: undefined,
       lastSeenMs: 0,
       lastHeard: 0,
+      lastHeardHostMs: 0,
+      lastHeardHost: 0,
     };
-    known.set(node, { ...before, ...facts, lastSeenMs: clock.now(), lastHeard: clock.monotonic() });
+    const [lastSeenMs, lastHeard] = [clock.now(), clock.monotonic()];
+    const host = 'host' in facts ? { lastHeardHostMs: lastSeenMs, lastHeardHost: lastHeard } : {};
+    known.set(node, { ...before, ...facts, ...host, lastSeenMs, lastHeard });
   };
 
   async function greet(stream: Stream, name: string, message: SessionRequest['message']): Promise<void> {
@@ -102,7 +112,8 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     lines.get(name)?.stream.end();
     lines.set(name, { stream, knows: new Set(hello.running), cancelled: new Set(welcome.cancel) });
     const { version, sources, host, vault } = hello;
-    note(name, { connected: true, version, sources, host, vault });
+    const certificateEndsMs = hello.certificateEndsMs === 0n ? undefined : Number(hello.certificateEndsMs);
+    note(name, { connected: true, version, sources, host, vault, certificateEndsMs });
     stream.write({ message: { $case: 'welcome', value: welcome } });
     log.info({ node: name, version, sources, vault: vault?.url }, 'agent connected');
     events.welcomed();

@@ -121,6 +121,58 @@ export function taskStateToJSON(object: TaskState): string {
   }
 }
 
+/** What becomes of an automatic run that is more than 120 s late. */
+export const WhenLate = {
+  /** WHEN_LATE_UNSPECIFIED - As POSTPONE. */
+  WHEN_LATE_UNSPECIFIED: 0,
+  /** WHEN_LATE_POSTPONE - It moves to the next period. */
+  WHEN_LATE_POSTPONE: 1,
+  /** WHEN_LATE_RUN_ONCE - It is made up for, once, as soon as it can be. */
+  WHEN_LATE_RUN_ONCE: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type WhenLate = typeof WhenLate[keyof typeof WhenLate];
+
+export namespace WhenLate {
+  export type WHEN_LATE_UNSPECIFIED = typeof WhenLate.WHEN_LATE_UNSPECIFIED;
+  export type WHEN_LATE_POSTPONE = typeof WhenLate.WHEN_LATE_POSTPONE;
+  export type WHEN_LATE_RUN_ONCE = typeof WhenLate.WHEN_LATE_RUN_ONCE;
+  export type UNRECOGNIZED = typeof WhenLate.UNRECOGNIZED;
+}
+
+export function whenLateFromJSON(object: any): WhenLate {
+  switch (object) {
+    case 0:
+    case "WHEN_LATE_UNSPECIFIED":
+      return WhenLate.WHEN_LATE_UNSPECIFIED;
+    case 1:
+    case "WHEN_LATE_POSTPONE":
+      return WhenLate.WHEN_LATE_POSTPONE;
+    case 2:
+    case "WHEN_LATE_RUN_ONCE":
+      return WhenLate.WHEN_LATE_RUN_ONCE;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return WhenLate.UNRECOGNIZED;
+  }
+}
+
+export function whenLateToJSON(object: WhenLate): string {
+  switch (object) {
+    case WhenLate.WHEN_LATE_UNSPECIFIED:
+      return "WHEN_LATE_UNSPECIFIED";
+    case WhenLate.WHEN_LATE_POSTPONE:
+      return "WHEN_LATE_POSTPONE";
+    case WhenLate.WHEN_LATE_RUN_ONCE:
+      return "WHEN_LATE_RUN_ONCE";
+    case WhenLate.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 export const RunKind = { RUN_KIND_UNSPECIFIED: 0, RUN_KIND_BACKUP: 1, RUN_KIND_RESTORE: 2, UNRECOGNIZED: -1 } as const;
 
 export type RunKind = typeof RunKind[keyof typeof RunKind];
@@ -282,7 +334,26 @@ export interface TaskSpec {
     | undefined;
   /** How many backup file sets are kept; 1 or more. */
   copies: number;
-  mode: { $case: "manual"; value: ManualMode } | { $case: "periodic"; value: PeriodicMode } | undefined;
+  mode: { $case: "manual"; value: ManualMode } | { $case: "periodic"; value: PeriodicMode } | {
+    $case: "calendar";
+    value: CalendarMode;
+  } | undefined;
+  whenLate: WhenLate;
+  /** Sets that are kept beside the copies. */
+  retention:
+    | Retention
+    | undefined;
+  /** How old the newest good set may become before an alarm; 0: two periods, for a periodic task. */
+  wantedAgeSeconds: bigint;
+}
+
+export interface Retention {
+  /** Every set younger than this is kept; 0: age keeps nothing. */
+  keepSeconds: bigint;
+  /** The newest set of each of the last so many days, ISO weeks and months (UTC) that have one is kept. */
+  daily: number;
+  weekly: number;
+  monthly: number;
 }
 
 export interface ManualMode {
@@ -295,6 +366,16 @@ export interface PeriodicMode {
   periodSeconds: bigint;
 }
 
+export interface CalendarMode {
+  /** Five fields: minute, hour, day of month, month, day of week. */
+  cron: string;
+  /**
+   * Of the tz database, such as "Europe/Berlin". What its spring gap leaves out starts at the end of the gap; what its autumn
+   * overlap has twice starts the first time only.
+   */
+  zone: string;
+}
+
 export interface Task {
   spec: TaskSpec | undefined;
   createdMs: bigint;
@@ -305,6 +386,8 @@ export interface Task {
   lastRunId: string;
   /** The task `default`, that exists from the start and is never deleted. */
   system: boolean;
+  /** 0: it is not locked. */
+  lockedSinceMs: bigint;
 }
 
 export interface Run {
@@ -364,6 +447,7 @@ export interface BackupFileSet {
   verifiedMs: bigint;
   productVersion: string;
   missingSources: string[];
+  pinned: boolean;
 }
 
 export interface Restore {
@@ -486,6 +570,15 @@ export interface RunTaskResponse {
   run: Run | undefined;
 }
 
+export interface RunTasksRequest {
+  requestId: string;
+  names: string[];
+}
+
+export interface RunTasksResponse {
+  runs: Run[];
+}
+
 export interface GetRunRequest {
   id: string;
 }
@@ -576,6 +669,56 @@ export interface DeleteSetRequest {
 
 export interface DeleteSetResponse {
   set: BackupFileSet | undefined;
+}
+
+export interface PinSetRequest {
+  requestId: string;
+  id: string;
+}
+
+export interface PinSetResponse {
+  set: BackupFileSet | undefined;
+}
+
+export interface UnpinSetRequest {
+  requestId: string;
+  id: string;
+}
+
+export interface UnpinSetResponse {
+  set: BackupFileSet | undefined;
+}
+
+export interface PruneSetsRequest {
+  requestId: string;
+  /** Empty: of every task. */
+  task: string;
+  dryRun: boolean;
+}
+
+export interface PruneSetsResponse {
+  verdicts: SetVerdict[];
+}
+
+export interface SetVerdict {
+  setId: string;
+  task: string;
+  createdMs: bigint;
+  stays: boolean;
+  /** Why; never empty. */
+  reasons: string[];
+}
+
+export interface ImportSetsRequest {
+  requestId: string;
+}
+
+export interface ImportSetsResponse {
+  /** Of the sets found in the vaults: those that the catalogue did not know. */
+  importedSets: number;
+  knownSets: number;
+  /** Manifests that do not count, and why. */
+  faults: string[];
 }
 
 export interface PlanRestoreRequest {
@@ -672,8 +815,47 @@ export interface ListAlarmsResponse {
   nextPageToken: string;
 }
 
+export interface TestAlarmsRequest {
+}
+
+export interface TestAlarmsResponse {
+  channels: ChannelTest[];
+}
+
+export interface ChannelTest {
+  /** As in the configuration: "webhook https://…", "email ops@…", "snmp 10.0.0.1". */
+  channel: string;
+  /** Unset: delivered. */
+  failed: Fault | undefined;
+}
+
+export interface GetConfigRequest {
+}
+
+export interface GetConfigResponse {
+  settings: Setting[];
+}
+
+export interface Setting {
+  /** Dotted: "limits.waitingRuns". */
+  name: string;
+  value: string;
+  /** Empty: it has none and must be set. */
+  defaultValue: string;
+  meaning: string;
+}
+
 function createBaseTaskSpec(): TaskSpec {
-  return { name: "", sources: [], target: undefined, copies: 0, mode: undefined };
+  return {
+    name: "",
+    sources: [],
+    target: undefined,
+    copies: 0,
+    mode: undefined,
+    whenLate: 0,
+    retention: undefined,
+    wantedAgeSeconds: 0n,
+  };
 }
 
 export const TaskSpec: MessageFns<TaskSpec> = {
@@ -697,6 +879,21 @@ export const TaskSpec: MessageFns<TaskSpec> = {
       case "periodic":
         PeriodicMode.encode(message.mode.value, writer.uint32(50).fork()).join();
         break;
+      case "calendar":
+        CalendarMode.encode(message.mode.value, writer.uint32(58).fork()).join();
+        break;
+    }
+    if (message.whenLate !== 0) {
+      writer.uint32(64).int32(message.whenLate);
+    }
+    if (message.retention !== undefined) {
+      Retention.encode(message.retention, writer.uint32(74).fork()).join();
+    }
+    if (message.wantedAgeSeconds !== 0n) {
+      if (BigInt.asIntN(64, message.wantedAgeSeconds) !== message.wantedAgeSeconds) {
+        throw new globalThis.Error("value provided for field message.wantedAgeSeconds of type int64 too large");
+      }
+      writer.uint32(80).int64(message.wantedAgeSeconds);
     }
     return writer;
   },
@@ -762,6 +959,38 @@ export const TaskSpec: MessageFns<TaskSpec> = {
             message.mode = { $case: "periodic", value: PeriodicMode.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.mode = { $case: "calendar", value: CalendarMode.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.whenLate = reader.int32() as any;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.retention = Retention.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.wantedAgeSeconds = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -784,7 +1013,20 @@ export const TaskSpec: MessageFns<TaskSpec> = {
         ? { $case: "manual", value: ManualMode.fromJSON(object.manual) }
         : isSet(object.periodic)
         ? { $case: "periodic", value: PeriodicMode.fromJSON(object.periodic) }
+        : isSet(object.calendar)
+        ? { $case: "calendar", value: CalendarMode.fromJSON(object.calendar) }
         : undefined,
+      whenLate: isSet(object.whenLate)
+        ? whenLateFromJSON(object.whenLate)
+        : isSet(object.when_late)
+        ? whenLateFromJSON(object.when_late)
+        : 0,
+      retention: isSet(object.retention) ? Retention.fromJSON(object.retention) : undefined,
+      wantedAgeSeconds: isSet(object.wantedAgeSeconds)
+        ? BigInt(object.wantedAgeSeconds)
+        : isSet(object.wanted_age_seconds)
+        ? BigInt(object.wanted_age_seconds)
+        : 0n,
     };
   },
 
@@ -806,6 +1048,17 @@ export const TaskSpec: MessageFns<TaskSpec> = {
       obj.manual = ManualMode.toJSON(message.mode.value);
     } else if (message.mode?.$case === "periodic") {
       obj.periodic = PeriodicMode.toJSON(message.mode.value);
+    } else if (message.mode?.$case === "calendar") {
+      obj.calendar = CalendarMode.toJSON(message.mode.value);
+    }
+    if (message.whenLate !== 0) {
+      obj.whenLate = whenLateToJSON(message.whenLate);
+    }
+    if (message.retention !== undefined) {
+      obj.retention = Retention.toJSON(message.retention);
+    }
+    if (message.wantedAgeSeconds !== 0n) {
+      obj.wantedAgeSeconds = message.wantedAgeSeconds.toString();
     }
     return obj;
   },
@@ -834,7 +1087,146 @@ export const TaskSpec: MessageFns<TaskSpec> = {
         }
         break;
       }
+      case "calendar": {
+        if (object.mode?.value !== undefined && object.mode?.value !== null) {
+          message.mode = { $case: "calendar", value: CalendarMode.fromPartial(object.mode.value) };
+        }
+        break;
+      }
     }
+    message.whenLate = object.whenLate ?? 0;
+    message.retention = (object.retention !== undefined && object.retention !== null)
+      ? Retention.fromPartial(object.retention)
+      : undefined;
+    message.wantedAgeSeconds = (object.wantedAgeSeconds !== undefined && object.wantedAgeSeconds !== null)
+      ? BigInt(object.wantedAgeSeconds)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseRetention(): Retention {
+  return { keepSeconds: 0n, daily: 0, weekly: 0, monthly: 0 };
+}
+
+export const Retention: MessageFns<Retention> = {
+  encode(message: Retention, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keepSeconds !== 0n) {
+      if (BigInt.asIntN(64, message.keepSeconds) !== message.keepSeconds) {
+        throw new globalThis.Error("value provided for field message.keepSeconds of type int64 too large");
+      }
+      writer.uint32(8).int64(message.keepSeconds);
+    }
+    if (message.daily !== 0) {
+      writer.uint32(16).int32(message.daily);
+    }
+    if (message.weekly !== 0) {
+      writer.uint32(24).int32(message.weekly);
+    }
+    if (message.monthly !== 0) {
+      writer.uint32(32).int32(message.monthly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Retention {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetention();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.keepSeconds = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.daily = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.weekly = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.monthly = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Retention {
+    return {
+      keepSeconds: isSet(object.keepSeconds)
+        ? BigInt(object.keepSeconds)
+        : isSet(object.keep_seconds)
+        ? BigInt(object.keep_seconds)
+        : 0n,
+      daily: isSet(object.daily) ? globalThis.Number(object.daily) : 0,
+      weekly: isSet(object.weekly) ? globalThis.Number(object.weekly) : 0,
+      monthly: isSet(object.monthly) ? globalThis.Number(object.monthly) : 0,
+    };
+  },
+
+  toJSON(message: Retention): unknown {
+    const obj: any = {};
+    if (message.keepSeconds !== 0n) {
+      obj.keepSeconds = message.keepSeconds.toString();
+    }
+    if (message.daily !== 0) {
+      obj.daily = Math.round(message.daily);
+    }
+    if (message.weekly !== 0) {
+      obj.weekly = Math.round(message.weekly);
+    }
+    if (message.monthly !== 0) {
+      obj.monthly = Math.round(message.monthly);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Retention>, I>>(base?: I): Retention {
+    return Retention.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Retention>, I>>(object: I): Retention {
+    const message = createBaseRetention();
+    message.keepSeconds = (object.keepSeconds !== undefined && object.keepSeconds !== null)
+      ? BigInt(object.keepSeconds)
+      : 0n;
+    message.daily = object.daily ?? 0;
+    message.weekly = object.weekly ?? 0;
+    message.monthly = object.monthly ?? 0;
     return message;
   },
 };
@@ -988,8 +1380,102 @@ export const PeriodicMode: MessageFns<PeriodicMode> = {
   },
 };
 
+function createBaseCalendarMode(): CalendarMode {
+  return { cron: "", zone: "" };
+}
+
+export const CalendarMode: MessageFns<CalendarMode> = {
+  encode(message: CalendarMode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cron !== "") {
+      writer.uint32(10).string(message.cron);
+    }
+    if (message.zone !== "") {
+      writer.uint32(18).string(message.zone);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CalendarMode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCalendarMode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cron = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.zone = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CalendarMode {
+    return {
+      cron: isSet(object.cron) ? globalThis.String(object.cron) : "",
+      zone: isSet(object.zone) ? globalThis.String(object.zone) : "",
+    };
+  },
+
+  toJSON(message: CalendarMode): unknown {
+    const obj: any = {};
+    if (message.cron !== "") {
+      obj.cron = message.cron;
+    }
+    if (message.zone !== "") {
+      obj.zone = message.zone;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CalendarMode>, I>>(base?: I): CalendarMode {
+    return CalendarMode.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CalendarMode>, I>>(object: I): CalendarMode {
+    const message = createBaseCalendarMode();
+    message.cron = object.cron ?? "";
+    message.zone = object.zone ?? "";
+    return message;
+  },
+};
+
 function createBaseTask(): Task {
-  return { spec: undefined, createdMs: 0n, state: 0, locked: false, nextStartMs: 0n, lastRunId: "", system: false };
+  return {
+    spec: undefined,
+    createdMs: 0n,
+    state: 0,
+    locked: false,
+    nextStartMs: 0n,
+    lastRunId: "",
+    system: false,
+    lockedSinceMs: 0n,
+  };
 }
 
 export const Task: MessageFns<Task> = {
@@ -1020,6 +1506,12 @@ export const Task: MessageFns<Task> = {
     }
     if (message.system !== false) {
       writer.uint32(56).bool(message.system);
+    }
+    if (message.lockedSinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.lockedSinceMs) !== message.lockedSinceMs) {
+        throw new globalThis.Error("value provided for field message.lockedSinceMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.lockedSinceMs);
     }
     return writer;
   },
@@ -1093,6 +1585,14 @@ export const Task: MessageFns<Task> = {
             message.system = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.lockedSinceMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1126,6 +1626,11 @@ export const Task: MessageFns<Task> = {
         ? globalThis.String(object.last_run_id)
         : "",
       system: isSet(object.system) ? globalThis.Boolean(object.system) : false,
+      lockedSinceMs: isSet(object.lockedSinceMs)
+        ? BigInt(object.lockedSinceMs)
+        : isSet(object.locked_since_ms)
+        ? BigInt(object.locked_since_ms)
+        : 0n,
     };
   },
 
@@ -1152,6 +1657,9 @@ export const Task: MessageFns<Task> = {
     if (message.system !== false) {
       obj.system = message.system;
     }
+    if (message.lockedSinceMs !== 0n) {
+      obj.lockedSinceMs = message.lockedSinceMs.toString();
+    }
     return obj;
   },
 
@@ -1169,6 +1677,9 @@ export const Task: MessageFns<Task> = {
       : 0n;
     message.lastRunId = object.lastRunId ?? "";
     message.system = object.system ?? false;
+    message.lockedSinceMs = (object.lockedSinceMs !== undefined && object.lockedSinceMs !== null)
+      ? BigInt(object.lockedSinceMs)
+      : 0n;
     return message;
   },
 };
@@ -1811,6 +2322,7 @@ function createBaseBackupFileSet(): BackupFileSet {
     verifiedMs: 0n,
     productVersion: "",
     missingSources: [],
+    pinned: false,
   };
 }
 
@@ -1851,6 +2363,9 @@ export const BackupFileSet: MessageFns<BackupFileSet> = {
     }
     for (const v of message.missingSources) {
       writer.uint32(82).string(v!);
+    }
+    if (message.pinned !== false) {
+      writer.uint32(88).bool(message.pinned);
     }
     return writer;
   },
@@ -1948,6 +2463,14 @@ export const BackupFileSet: MessageFns<BackupFileSet> = {
             message.missingSources.push(reader.string());
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.pinned = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1992,6 +2515,7 @@ export const BackupFileSet: MessageFns<BackupFileSet> = {
         : globalThis.Array.isArray(object?.missing_sources)
         ? object.missing_sources.map((e: any) => globalThis.String(e))
         : [],
+      pinned: isSet(object.pinned) ? globalThis.Boolean(object.pinned) : false,
     };
   },
 
@@ -2027,6 +2551,9 @@ export const BackupFileSet: MessageFns<BackupFileSet> = {
     if (message.missingSources?.length) {
       obj.missingSources = message.missingSources;
     }
+    if (message.pinned !== false) {
+      obj.pinned = message.pinned;
+    }
     return obj;
   },
 
@@ -2047,6 +2574,7 @@ export const BackupFileSet: MessageFns<BackupFileSet> = {
       : 0n;
     message.productVersion = object.productVersion ?? "";
     message.missingSources = object.missingSources?.map((e) => e) || [];
+    message.pinned = object.pinned ?? false;
     return message;
   },
 };
@@ -3977,6 +4505,162 @@ export const RunTaskResponse: MessageFns<RunTaskResponse> = {
   },
 };
 
+function createBaseRunTasksRequest(): RunTasksRequest {
+  return { requestId: "", names: [] };
+}
+
+export const RunTasksRequest: MessageFns<RunTasksRequest> = {
+  encode(message: RunTasksRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    for (const v of message.names) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunTasksRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunTasksRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RunTasksRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: RunTasksRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.names?.length) {
+      obj.names = message.names;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RunTasksRequest>, I>>(base?: I): RunTasksRequest {
+    return RunTasksRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RunTasksRequest>, I>>(object: I): RunTasksRequest {
+    const message = createBaseRunTasksRequest();
+    message.requestId = object.requestId ?? "";
+    message.names = object.names?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseRunTasksResponse(): RunTasksResponse {
+  return { runs: [] };
+}
+
+export const RunTasksResponse: MessageFns<RunTasksResponse> = {
+  encode(message: RunTasksResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.runs) {
+      Run.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunTasksResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunTasksResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runs.push(Run.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RunTasksResponse {
+    return { runs: globalThis.Array.isArray(object?.runs) ? object.runs.map((e: any) => Run.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: RunTasksResponse): unknown {
+    const obj: any = {};
+    if (message.runs?.length) {
+      obj.runs = message.runs.map((e) => Run.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RunTasksResponse>, I>>(base?: I): RunTasksResponse {
+    return RunTasksResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RunTasksResponse>, I>>(object: I): RunTasksResponse {
+    const message = createBaseRunTasksResponse();
+    message.runs = object.runs?.map((e) => Run.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseGetRunRequest(): GetRunRequest {
   return { id: "" };
 }
@@ -5478,6 +6162,824 @@ export const DeleteSetResponse: MessageFns<DeleteSetResponse> = {
   fromPartial<I extends Exact<DeepPartial<DeleteSetResponse>, I>>(object: I): DeleteSetResponse {
     const message = createBaseDeleteSetResponse();
     message.set = (object.set !== undefined && object.set !== null) ? BackupFileSet.fromPartial(object.set) : undefined;
+    return message;
+  },
+};
+
+function createBasePinSetRequest(): PinSetRequest {
+  return { requestId: "", id: "" };
+}
+
+export const PinSetRequest: MessageFns<PinSetRequest> = {
+  encode(message: PinSetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PinSetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePinSetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PinSetRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+    };
+  },
+
+  toJSON(message: PinSetRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PinSetRequest>, I>>(base?: I): PinSetRequest {
+    return PinSetRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PinSetRequest>, I>>(object: I): PinSetRequest {
+    const message = createBasePinSetRequest();
+    message.requestId = object.requestId ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBasePinSetResponse(): PinSetResponse {
+  return { set: undefined };
+}
+
+export const PinSetResponse: MessageFns<PinSetResponse> = {
+  encode(message: PinSetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.set !== undefined) {
+      BackupFileSet.encode(message.set, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PinSetResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePinSetResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.set = BackupFileSet.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PinSetResponse {
+    return { set: isSet(object.set) ? BackupFileSet.fromJSON(object.set) : undefined };
+  },
+
+  toJSON(message: PinSetResponse): unknown {
+    const obj: any = {};
+    if (message.set !== undefined) {
+      obj.set = BackupFileSet.toJSON(message.set);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PinSetResponse>, I>>(base?: I): PinSetResponse {
+    return PinSetResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PinSetResponse>, I>>(object: I): PinSetResponse {
+    const message = createBasePinSetResponse();
+    message.set = (object.set !== undefined && object.set !== null) ? BackupFileSet.fromPartial(object.set) : undefined;
+    return message;
+  },
+};
+
+function createBaseUnpinSetRequest(): UnpinSetRequest {
+  return { requestId: "", id: "" };
+}
+
+export const UnpinSetRequest: MessageFns<UnpinSetRequest> = {
+  encode(message: UnpinSetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnpinSetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnpinSetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UnpinSetRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+    };
+  },
+
+  toJSON(message: UnpinSetRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<UnpinSetRequest>, I>>(base?: I): UnpinSetRequest {
+    return UnpinSetRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UnpinSetRequest>, I>>(object: I): UnpinSetRequest {
+    const message = createBaseUnpinSetRequest();
+    message.requestId = object.requestId ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseUnpinSetResponse(): UnpinSetResponse {
+  return { set: undefined };
+}
+
+export const UnpinSetResponse: MessageFns<UnpinSetResponse> = {
+  encode(message: UnpinSetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.set !== undefined) {
+      BackupFileSet.encode(message.set, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnpinSetResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnpinSetResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.set = BackupFileSet.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UnpinSetResponse {
+    return { set: isSet(object.set) ? BackupFileSet.fromJSON(object.set) : undefined };
+  },
+
+  toJSON(message: UnpinSetResponse): unknown {
+    const obj: any = {};
+    if (message.set !== undefined) {
+      obj.set = BackupFileSet.toJSON(message.set);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<UnpinSetResponse>, I>>(base?: I): UnpinSetResponse {
+    return UnpinSetResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UnpinSetResponse>, I>>(object: I): UnpinSetResponse {
+    const message = createBaseUnpinSetResponse();
+    message.set = (object.set !== undefined && object.set !== null) ? BackupFileSet.fromPartial(object.set) : undefined;
+    return message;
+  },
+};
+
+function createBasePruneSetsRequest(): PruneSetsRequest {
+  return { requestId: "", task: "", dryRun: false };
+}
+
+export const PruneSetsRequest: MessageFns<PruneSetsRequest> = {
+  encode(message: PruneSetsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.task !== "") {
+      writer.uint32(18).string(message.task);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(24).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneSetsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneSetsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PruneSetsRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      task: isSet(object.task) ? globalThis.String(object.task) : "",
+      dryRun: isSet(object.dryRun)
+        ? globalThis.Boolean(object.dryRun)
+        : isSet(object.dry_run)
+        ? globalThis.Boolean(object.dry_run)
+        : false,
+    };
+  },
+
+  toJSON(message: PruneSetsRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.task !== "") {
+      obj.task = message.task;
+    }
+    if (message.dryRun !== false) {
+      obj.dryRun = message.dryRun;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PruneSetsRequest>, I>>(base?: I): PruneSetsRequest {
+    return PruneSetsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PruneSetsRequest>, I>>(object: I): PruneSetsRequest {
+    const message = createBasePruneSetsRequest();
+    message.requestId = object.requestId ?? "";
+    message.task = object.task ?? "";
+    message.dryRun = object.dryRun ?? false;
+    return message;
+  },
+};
+
+function createBasePruneSetsResponse(): PruneSetsResponse {
+  return { verdicts: [] };
+}
+
+export const PruneSetsResponse: MessageFns<PruneSetsResponse> = {
+  encode(message: PruneSetsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.verdicts) {
+      SetVerdict.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneSetsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneSetsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.verdicts.push(SetVerdict.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PruneSetsResponse {
+    return {
+      verdicts: globalThis.Array.isArray(object?.verdicts)
+        ? object.verdicts.map((e: any) => SetVerdict.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: PruneSetsResponse): unknown {
+    const obj: any = {};
+    if (message.verdicts?.length) {
+      obj.verdicts = message.verdicts.map((e) => SetVerdict.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PruneSetsResponse>, I>>(base?: I): PruneSetsResponse {
+    return PruneSetsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PruneSetsResponse>, I>>(object: I): PruneSetsResponse {
+    const message = createBasePruneSetsResponse();
+    message.verdicts = object.verdicts?.map((e) => SetVerdict.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSetVerdict(): SetVerdict {
+  return { setId: "", task: "", createdMs: 0n, stays: false, reasons: [] };
+}
+
+export const SetVerdict: MessageFns<SetVerdict> = {
+  encode(message: SetVerdict, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.setId !== "") {
+      writer.uint32(10).string(message.setId);
+    }
+    if (message.task !== "") {
+      writer.uint32(18).string(message.task);
+    }
+    if (message.createdMs !== 0n) {
+      if (BigInt.asIntN(64, message.createdMs) !== message.createdMs) {
+        throw new globalThis.Error("value provided for field message.createdMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.createdMs);
+    }
+    if (message.stays !== false) {
+      writer.uint32(32).bool(message.stays);
+    }
+    for (const v of message.reasons) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetVerdict {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetVerdict();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.setId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.createdMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.stays = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reasons.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetVerdict {
+    return {
+      setId: isSet(object.setId)
+        ? globalThis.String(object.setId)
+        : isSet(object.set_id)
+        ? globalThis.String(object.set_id)
+        : "",
+      task: isSet(object.task) ? globalThis.String(object.task) : "",
+      createdMs: isSet(object.createdMs)
+        ? BigInt(object.createdMs)
+        : isSet(object.created_ms)
+        ? BigInt(object.created_ms)
+        : 0n,
+      stays: isSet(object.stays) ? globalThis.Boolean(object.stays) : false,
+      reasons: globalThis.Array.isArray(object?.reasons) ? object.reasons.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: SetVerdict): unknown {
+    const obj: any = {};
+    if (message.setId !== "") {
+      obj.setId = message.setId;
+    }
+    if (message.task !== "") {
+      obj.task = message.task;
+    }
+    if (message.createdMs !== 0n) {
+      obj.createdMs = message.createdMs.toString();
+    }
+    if (message.stays !== false) {
+      obj.stays = message.stays;
+    }
+    if (message.reasons?.length) {
+      obj.reasons = message.reasons;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SetVerdict>, I>>(base?: I): SetVerdict {
+    return SetVerdict.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetVerdict>, I>>(object: I): SetVerdict {
+    const message = createBaseSetVerdict();
+    message.setId = object.setId ?? "";
+    message.task = object.task ?? "";
+    message.createdMs = (object.createdMs !== undefined && object.createdMs !== null) ? BigInt(object.createdMs) : 0n;
+    message.stays = object.stays ?? false;
+    message.reasons = object.reasons?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseImportSetsRequest(): ImportSetsRequest {
+  return { requestId: "" };
+}
+
+export const ImportSetsRequest: MessageFns<ImportSetsRequest> = {
+  encode(message: ImportSetsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportSetsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportSetsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ImportSetsRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ImportSetsRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ImportSetsRequest>, I>>(base?: I): ImportSetsRequest {
+    return ImportSetsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportSetsRequest>, I>>(object: I): ImportSetsRequest {
+    const message = createBaseImportSetsRequest();
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseImportSetsResponse(): ImportSetsResponse {
+  return { importedSets: 0, knownSets: 0, faults: [] };
+}
+
+export const ImportSetsResponse: MessageFns<ImportSetsResponse> = {
+  encode(message: ImportSetsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.importedSets !== 0) {
+      writer.uint32(8).int32(message.importedSets);
+    }
+    if (message.knownSets !== 0) {
+      writer.uint32(16).int32(message.knownSets);
+    }
+    for (const v of message.faults) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportSetsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportSetsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.importedSets = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.knownSets = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.faults.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ImportSetsResponse {
+    return {
+      importedSets: isSet(object.importedSets)
+        ? globalThis.Number(object.importedSets)
+        : isSet(object.imported_sets)
+        ? globalThis.Number(object.imported_sets)
+        : 0,
+      knownSets: isSet(object.knownSets)
+        ? globalThis.Number(object.knownSets)
+        : isSet(object.known_sets)
+        ? globalThis.Number(object.known_sets)
+        : 0,
+      faults: globalThis.Array.isArray(object?.faults) ? object.faults.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ImportSetsResponse): unknown {
+    const obj: any = {};
+    if (message.importedSets !== 0) {
+      obj.importedSets = Math.round(message.importedSets);
+    }
+    if (message.knownSets !== 0) {
+      obj.knownSets = Math.round(message.knownSets);
+    }
+    if (message.faults?.length) {
+      obj.faults = message.faults;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ImportSetsResponse>, I>>(base?: I): ImportSetsResponse {
+    return ImportSetsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportSetsResponse>, I>>(object: I): ImportSetsResponse {
+    const message = createBaseImportSetsResponse();
+    message.importedSets = object.importedSets ?? 0;
+    message.knownSets = object.knownSets ?? 0;
+    message.faults = object.faults?.map((e) => e) || [];
     return message;
   },
 };
@@ -7084,6 +8586,458 @@ export const ListAlarmsResponse: MessageFns<ListAlarmsResponse> = {
   },
 };
 
+function createBaseTestAlarmsRequest(): TestAlarmsRequest {
+  return {};
+}
+
+export const TestAlarmsRequest: MessageFns<TestAlarmsRequest> = {
+  encode(_: TestAlarmsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestAlarmsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestAlarmsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): TestAlarmsRequest {
+    return {};
+  },
+
+  toJSON(_: TestAlarmsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TestAlarmsRequest>, I>>(base?: I): TestAlarmsRequest {
+    return TestAlarmsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TestAlarmsRequest>, I>>(_: I): TestAlarmsRequest {
+    const message = createBaseTestAlarmsRequest();
+    return message;
+  },
+};
+
+function createBaseTestAlarmsResponse(): TestAlarmsResponse {
+  return { channels: [] };
+}
+
+export const TestAlarmsResponse: MessageFns<TestAlarmsResponse> = {
+  encode(message: TestAlarmsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.channels) {
+      ChannelTest.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestAlarmsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestAlarmsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channels.push(ChannelTest.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TestAlarmsResponse {
+    return {
+      channels: globalThis.Array.isArray(object?.channels)
+        ? object.channels.map((e: any) => ChannelTest.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: TestAlarmsResponse): unknown {
+    const obj: any = {};
+    if (message.channels?.length) {
+      obj.channels = message.channels.map((e) => ChannelTest.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TestAlarmsResponse>, I>>(base?: I): TestAlarmsResponse {
+    return TestAlarmsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TestAlarmsResponse>, I>>(object: I): TestAlarmsResponse {
+    const message = createBaseTestAlarmsResponse();
+    message.channels = object.channels?.map((e) => ChannelTest.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseChannelTest(): ChannelTest {
+  return { channel: "", failed: undefined };
+}
+
+export const ChannelTest: MessageFns<ChannelTest> = {
+  encode(message: ChannelTest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    if (message.failed !== undefined) {
+      Fault.encode(message.failed, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChannelTest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChannelTest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.failed = Fault.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChannelTest {
+    return {
+      channel: isSet(object.channel) ? globalThis.String(object.channel) : "",
+      failed: isSet(object.failed) ? Fault.fromJSON(object.failed) : undefined,
+    };
+  },
+
+  toJSON(message: ChannelTest): unknown {
+    const obj: any = {};
+    if (message.channel !== "") {
+      obj.channel = message.channel;
+    }
+    if (message.failed !== undefined) {
+      obj.failed = Fault.toJSON(message.failed);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ChannelTest>, I>>(base?: I): ChannelTest {
+    return ChannelTest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ChannelTest>, I>>(object: I): ChannelTest {
+    const message = createBaseChannelTest();
+    message.channel = object.channel ?? "";
+    message.failed = (object.failed !== undefined && object.failed !== null)
+      ? Fault.fromPartial(object.failed)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseGetConfigRequest(): GetConfigRequest {
+  return {};
+}
+
+export const GetConfigRequest: MessageFns<GetConfigRequest> = {
+  encode(_: GetConfigRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetConfigRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetConfigRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): GetConfigRequest {
+    return {};
+  },
+
+  toJSON(_: GetConfigRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetConfigRequest>, I>>(base?: I): GetConfigRequest {
+    return GetConfigRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetConfigRequest>, I>>(_: I): GetConfigRequest {
+    const message = createBaseGetConfigRequest();
+    return message;
+  },
+};
+
+function createBaseGetConfigResponse(): GetConfigResponse {
+  return { settings: [] };
+}
+
+export const GetConfigResponse: MessageFns<GetConfigResponse> = {
+  encode(message: GetConfigResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.settings) {
+      Setting.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetConfigResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetConfigResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.settings.push(Setting.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetConfigResponse {
+    return {
+      settings: globalThis.Array.isArray(object?.settings) ? object.settings.map((e: any) => Setting.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: GetConfigResponse): unknown {
+    const obj: any = {};
+    if (message.settings?.length) {
+      obj.settings = message.settings.map((e) => Setting.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetConfigResponse>, I>>(base?: I): GetConfigResponse {
+    return GetConfigResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetConfigResponse>, I>>(object: I): GetConfigResponse {
+    const message = createBaseGetConfigResponse();
+    message.settings = object.settings?.map((e) => Setting.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSetting(): Setting {
+  return { name: "", value: "", defaultValue: "", meaning: "" };
+}
+
+export const Setting: MessageFns<Setting> = {
+  encode(message: Setting, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    if (message.defaultValue !== "") {
+      writer.uint32(26).string(message.defaultValue);
+    }
+    if (message.meaning !== "") {
+      writer.uint32(34).string(message.meaning);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Setting {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetting();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.defaultValue = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.meaning = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Setting {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+      defaultValue: isSet(object.defaultValue)
+        ? globalThis.String(object.defaultValue)
+        : isSet(object.default_value)
+        ? globalThis.String(object.default_value)
+        : "",
+      meaning: isSet(object.meaning) ? globalThis.String(object.meaning) : "",
+    };
+  },
+
+  toJSON(message: Setting): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    if (message.defaultValue !== "") {
+      obj.defaultValue = message.defaultValue;
+    }
+    if (message.meaning !== "") {
+      obj.meaning = message.meaning;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Setting>, I>>(base?: I): Setting {
+    return Setting.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Setting>, I>>(object: I): Setting {
+    const message = createBaseSetting();
+    message.name = object.name ?? "";
+    message.value = object.value ?? "";
+    message.defaultValue = object.defaultValue ?? "";
+    message.meaning = object.meaning ?? "";
+    return message;
+  },
+};
+
 /** Requests that change carry a request_id: repeating one returns the first answer. Empty: made up, not repeatable. */
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
@@ -7159,6 +9113,16 @@ export const AdminServiceService = {
     requestDeserialize: (value: Buffer): RunTaskRequest => RunTaskRequest.decode(value),
     responseSerialize: (value: RunTaskResponse): Buffer => Buffer.from(RunTaskResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RunTaskResponse => RunTaskResponse.decode(value),
+  },
+  /** All of them, in this order, or none. */
+  runTasks: {
+    path: "/holdfast.v1.AdminService/RunTasks" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RunTasksRequest): Buffer => Buffer.from(RunTasksRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RunTasksRequest => RunTasksRequest.decode(value),
+    responseSerialize: (value: RunTasksResponse): Buffer => Buffer.from(RunTasksResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RunTasksResponse => RunTasksResponse.decode(value),
   },
   getRun: {
     path: "/holdfast.v1.AdminService/GetRun" as const,
@@ -7242,6 +9206,45 @@ export const AdminServiceService = {
     requestDeserialize: (value: Buffer): DeleteSetRequest => DeleteSetRequest.decode(value),
     responseSerialize: (value: DeleteSetResponse): Buffer => Buffer.from(DeleteSetResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteSetResponse => DeleteSetResponse.decode(value),
+  },
+  /** A pinned set is kept beside the copies until it is unpinned. */
+  pinSet: {
+    path: "/holdfast.v1.AdminService/PinSet" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PinSetRequest): Buffer => Buffer.from(PinSetRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PinSetRequest => PinSetRequest.decode(value),
+    responseSerialize: (value: PinSetResponse): Buffer => Buffer.from(PinSetResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PinSetResponse => PinSetResponse.decode(value),
+  },
+  unpinSet: {
+    path: "/holdfast.v1.AdminService/UnpinSet" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UnpinSetRequest): Buffer => Buffer.from(UnpinSetRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UnpinSetRequest => UnpinSetRequest.decode(value),
+    responseSerialize: (value: UnpinSetResponse): Buffer => Buffer.from(UnpinSetResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UnpinSetResponse => UnpinSetResponse.decode(value),
+  },
+  /** Says of every set why it stays or goes; unless it is a dry run, those that go are deleted. */
+  pruneSets: {
+    path: "/holdfast.v1.AdminService/PruneSets" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PruneSetsRequest): Buffer => Buffer.from(PruneSetsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PruneSetsRequest => PruneSetsRequest.decode(value),
+    responseSerialize: (value: PruneSetsResponse): Buffer => Buffer.from(PruneSetsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PruneSetsResponse => PruneSetsResponse.decode(value),
+  },
+  /** Reads every manifest in the vaults and adds to the catalogue what it does not know. */
+  importSets: {
+    path: "/holdfast.v1.AdminService/ImportSets" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ImportSetsRequest): Buffer => Buffer.from(ImportSetsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ImportSetsRequest => ImportSetsRequest.decode(value),
+    responseSerialize: (value: ImportSetsResponse): Buffer => Buffer.from(ImportSetsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ImportSetsResponse => ImportSetsResponse.decode(value),
   },
   planRestore: {
     path: "/holdfast.v1.AdminService/PlanRestore" as const,
@@ -7327,6 +9330,26 @@ export const AdminServiceService = {
     responseSerialize: (value: ListAlarmsResponse): Buffer => Buffer.from(ListAlarmsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAlarmsResponse => ListAlarmsResponse.decode(value),
   },
+  /** Sends a test notice over every configured channel, now, and says how each fared. */
+  testAlarms: {
+    path: "/holdfast.v1.AdminService/TestAlarms" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TestAlarmsRequest): Buffer => Buffer.from(TestAlarmsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TestAlarmsRequest => TestAlarmsRequest.decode(value),
+    responseSerialize: (value: TestAlarmsResponse): Buffer => Buffer.from(TestAlarmsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TestAlarmsResponse => TestAlarmsResponse.decode(value),
+  },
+  /** Every setting in force, with its default and what it means. */
+  getConfig: {
+    path: "/holdfast.v1.AdminService/GetConfig" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetConfigRequest): Buffer => Buffer.from(GetConfigRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetConfigRequest => GetConfigRequest.decode(value),
+    responseSerialize: (value: GetConfigResponse): Buffer => Buffer.from(GetConfigResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetConfigResponse => GetConfigResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
@@ -7339,6 +9362,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   lockTask: handleUnaryCall<LockTaskRequest, LockTaskResponse>;
   unlockTask: handleUnaryCall<UnlockTaskRequest, UnlockTaskResponse>;
   runTask: handleUnaryCall<RunTaskRequest, RunTaskResponse>;
+  /** All of them, in this order, or none. */
+  runTasks: handleUnaryCall<RunTasksRequest, RunTasksResponse>;
   getRun: handleUnaryCall<GetRunRequest, GetRunResponse>;
   listRuns: handleUnaryCall<ListRunsRequest, ListRunsResponse>;
   /** Streams the run at each change until it has ended; the last message holds the end. */
@@ -7350,6 +9375,13 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /** Reads back and hashes every byte of the set on every vault; may take as long as a backup. */
   verifySet: handleUnaryCall<VerifySetRequest, VerifySetResponse>;
   deleteSet: handleUnaryCall<DeleteSetRequest, DeleteSetResponse>;
+  /** A pinned set is kept beside the copies until it is unpinned. */
+  pinSet: handleUnaryCall<PinSetRequest, PinSetResponse>;
+  unpinSet: handleUnaryCall<UnpinSetRequest, UnpinSetResponse>;
+  /** Says of every set why it stays or goes; unless it is a dry run, those that go are deleted. */
+  pruneSets: handleUnaryCall<PruneSetsRequest, PruneSetsResponse>;
+  /** Reads every manifest in the vaults and adds to the catalogue what it does not know. */
+  importSets: handleUnaryCall<ImportSetsRequest, ImportSetsResponse>;
   planRestore: handleUnaryCall<PlanRestoreRequest, PlanRestoreResponse>;
   createRestore: handleUnaryCall<CreateRestoreRequest, CreateRestoreResponse>;
   startRestore: handleUnaryCall<StartRestoreRequest, StartRestoreResponse>;
@@ -7359,6 +9391,10 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listAgents: handleUnaryCall<ListAgentsRequest, ListAgentsResponse>;
   getSpace: handleUnaryCall<GetSpaceRequest, GetSpaceResponse>;
   listAlarms: handleUnaryCall<ListAlarmsRequest, ListAlarmsResponse>;
+  /** Sends a test notice over every configured channel, now, and says how each fared. */
+  testAlarms: handleUnaryCall<TestAlarmsRequest, TestAlarmsResponse>;
+  /** Every setting in force, with its default and what it means. */
+  getConfig: handleUnaryCall<GetConfigRequest, GetConfigResponse>;
 }
 
 export interface AdminServiceClient extends Client {
@@ -7482,6 +9518,22 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RunTaskResponse) => void,
+  ): ClientUnaryCall;
+  /** All of them, in this order, or none. */
+  runTasks(
+    request: RunTasksRequest,
+    callback: (error: ServiceError | null, response: RunTasksResponse) => void,
+  ): ClientUnaryCall;
+  runTasks(
+    request: RunTasksRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RunTasksResponse) => void,
+  ): ClientUnaryCall;
+  runTasks(
+    request: RunTasksRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RunTasksResponse) => void,
   ): ClientUnaryCall;
   getRun(
     request: GetRunRequest,
@@ -7611,6 +9663,69 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteSetResponse) => void,
   ): ClientUnaryCall;
+  /** A pinned set is kept beside the copies until it is unpinned. */
+  pinSet(
+    request: PinSetRequest,
+    callback: (error: ServiceError | null, response: PinSetResponse) => void,
+  ): ClientUnaryCall;
+  pinSet(
+    request: PinSetRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PinSetResponse) => void,
+  ): ClientUnaryCall;
+  pinSet(
+    request: PinSetRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PinSetResponse) => void,
+  ): ClientUnaryCall;
+  unpinSet(
+    request: UnpinSetRequest,
+    callback: (error: ServiceError | null, response: UnpinSetResponse) => void,
+  ): ClientUnaryCall;
+  unpinSet(
+    request: UnpinSetRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UnpinSetResponse) => void,
+  ): ClientUnaryCall;
+  unpinSet(
+    request: UnpinSetRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UnpinSetResponse) => void,
+  ): ClientUnaryCall;
+  /** Says of every set why it stays or goes; unless it is a dry run, those that go are deleted. */
+  pruneSets(
+    request: PruneSetsRequest,
+    callback: (error: ServiceError | null, response: PruneSetsResponse) => void,
+  ): ClientUnaryCall;
+  pruneSets(
+    request: PruneSetsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PruneSetsResponse) => void,
+  ): ClientUnaryCall;
+  pruneSets(
+    request: PruneSetsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PruneSetsResponse) => void,
+  ): ClientUnaryCall;
+  /** Reads every manifest in the vaults and adds to the catalogue what it does not know. */
+  importSets(
+    request: ImportSetsRequest,
+    callback: (error: ServiceError | null, response: ImportSetsResponse) => void,
+  ): ClientUnaryCall;
+  importSets(
+    request: ImportSetsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ImportSetsResponse) => void,
+  ): ClientUnaryCall;
+  importSets(
+    request: ImportSetsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ImportSetsResponse) => void,
+  ): ClientUnaryCall;
   planRestore(
     request: PlanRestoreRequest,
     callback: (error: ServiceError | null, response: PlanRestoreResponse) => void,
@@ -7745,6 +9860,38 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAlarmsResponse) => void,
+  ): ClientUnaryCall;
+  /** Sends a test notice over every configured channel, now, and says how each fared. */
+  testAlarms(
+    request: TestAlarmsRequest,
+    callback: (error: ServiceError | null, response: TestAlarmsResponse) => void,
+  ): ClientUnaryCall;
+  testAlarms(
+    request: TestAlarmsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TestAlarmsResponse) => void,
+  ): ClientUnaryCall;
+  testAlarms(
+    request: TestAlarmsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TestAlarmsResponse) => void,
+  ): ClientUnaryCall;
+  /** Every setting in force, with its default and what it means. */
+  getConfig(
+    request: GetConfigRequest,
+    callback: (error: ServiceError | null, response: GetConfigResponse) => void,
+  ): ClientUnaryCall;
+  getConfig(
+    request: GetConfigRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetConfigResponse) => void,
+  ): ClientUnaryCall;
+  getConfig(
+    request: GetConfigRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetConfigResponse) => void,
   ): ClientUnaryCall;
 }
 

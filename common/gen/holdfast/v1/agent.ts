@@ -17,7 +17,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { BackupFile, Fault, HostFacts, Progress, Source, Space } from "./types.ts";
+import { BackupFile, Fault, HostFacts, Progress, Source, Space, StoredFile } from "./types.ts";
 
 export const protobufPackage = "holdfast.v1";
 
@@ -58,6 +58,8 @@ export interface Hello {
   running: string[];
   /** Assignments ended and not acknowledged yet, from the journal on disk. */
   finished: Finished[];
+  /** When this agent's certificate ends. */
+  certificateEndsMs: bigint;
 }
 
 export interface VaultFacts {
@@ -95,6 +97,7 @@ export interface Assign {
     | { $case: "verify"; value: VerifyWork }
     | { $case: "delete"; value: DeleteWork }
     | { $case: "mirror"; value: MirrorWork }
+    | { $case: "inventory"; value: InventoryWork }
     | undefined;
 }
 
@@ -165,6 +168,8 @@ export interface DeleteWork {
     | undefined;
   /** Everything below these goes: what a lost agent left without a recorded manifest. */
   incompletePrefixes: string[];
+  /** The first of two phases: nobody restores these files any more, and their bytes stay for a while. */
+  manifestsOnly: boolean;
 }
 
 /** Copies files, manifests last, from one vault to another that lacks them. */
@@ -172,6 +177,15 @@ export interface MirrorWork {
   files: BackupFile[];
   from: VaultAccess | undefined;
   to: VaultAccess | undefined;
+}
+
+/** Reads the manifests that a vault holds, a part at a time. */
+export interface InventoryWork {
+  vault:
+    | VaultAccess
+    | undefined;
+  /** Keys after this one, in order; empty: from the beginning. */
+  after: string;
 }
 
 export interface Cancel {
@@ -214,6 +228,7 @@ export interface Finished {
     | { $case: "verify"; value: VerifyDone }
     | { $case: "delete"; value: DeleteDone }
     | { $case: "mirror"; value: MirrorDone }
+    | { $case: "inventory"; value: InventoryDone }
     | //
     /** A restore failed and so did its roll back: the data are in an unknown state. */
     { $case: "unknownState"; value: Fault }
@@ -265,6 +280,22 @@ export interface VerifyDone {
 export interface DeleteDone {
   /** What is gone now, also when it was gone before. */
   keys: string[];
+}
+
+export interface InventoryDone {
+  manifests: HeldManifest[];
+  /** The last key looked at; empty: there is no more. */
+  next: string;
+}
+
+export interface HeldManifest {
+  file:
+    | StoredFile
+    | undefined;
+  /** The manifest as it lies in the vault, when it could be read and its archive and index are there with their sizes. */
+  content: Buffer;
+  /** Why it does not count. */
+  fault: string;
 }
 
 export interface MirrorDone {
@@ -579,7 +610,16 @@ export const SessionResponse: MessageFns<SessionResponse> = {
 };
 
 function createBaseHello(): Hello {
-  return { node: "", version: "", host: undefined, sources: [], vault: undefined, running: [], finished: [] };
+  return {
+    node: "",
+    version: "",
+    host: undefined,
+    sources: [],
+    vault: undefined,
+    running: [],
+    finished: [],
+    certificateEndsMs: 0n,
+  };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -604,6 +644,12 @@ export const Hello: MessageFns<Hello> = {
     }
     for (const v of message.finished) {
       Finished.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.certificateEndsMs !== 0n) {
+      if (BigInt.asIntN(64, message.certificateEndsMs) !== message.certificateEndsMs) {
+        throw new globalThis.Error("value provided for field message.certificateEndsMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.certificateEndsMs);
     }
     return writer;
   },
@@ -677,6 +723,14 @@ export const Hello: MessageFns<Hello> = {
             message.finished.push(Finished.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.certificateEndsMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -698,6 +752,11 @@ export const Hello: MessageFns<Hello> = {
       vault: isSet(object.vault) ? VaultFacts.fromJSON(object.vault) : undefined,
       running: globalThis.Array.isArray(object?.running) ? object.running.map((e: any) => globalThis.String(e)) : [],
       finished: globalThis.Array.isArray(object?.finished) ? object.finished.map((e: any) => Finished.fromJSON(e)) : [],
+      certificateEndsMs: isSet(object.certificateEndsMs)
+        ? BigInt(object.certificateEndsMs)
+        : isSet(object.certificate_ends_ms)
+        ? BigInt(object.certificate_ends_ms)
+        : 0n,
     };
   },
 
@@ -724,6 +783,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.finished?.length) {
       obj.finished = message.finished.map((e) => Finished.toJSON(e));
     }
+    if (message.certificateEndsMs !== 0n) {
+      obj.certificateEndsMs = message.certificateEndsMs.toString();
+    }
     return obj;
   },
 
@@ -741,6 +803,9 @@ export const Hello: MessageFns<Hello> = {
       : undefined;
     message.running = object.running?.map((e) => e) || [];
     message.finished = object.finished?.map((e) => Finished.fromPartial(e)) || [];
+    message.certificateEndsMs = (object.certificateEndsMs !== undefined && object.certificateEndsMs !== null)
+      ? BigInt(object.certificateEndsMs)
+      : 0n;
     return message;
   },
 };
@@ -1094,6 +1159,9 @@ export const Assign: MessageFns<Assign> = {
       case "mirror":
         MirrorWork.encode(message.work.value, writer.uint32(122).fork()).join();
         break;
+      case "inventory":
+        InventoryWork.encode(message.work.value, writer.uint32(130).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1183,6 +1251,14 @@ export const Assign: MessageFns<Assign> = {
             message.work = { $case: "mirror", value: MirrorWork.decode(reader, reader.uint32()) };
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.work = { $case: "inventory", value: InventoryWork.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1222,6 +1298,8 @@ export const Assign: MessageFns<Assign> = {
         ? { $case: "delete", value: DeleteWork.fromJSON(object.delete) }
         : isSet(object.mirror)
         ? { $case: "mirror", value: MirrorWork.fromJSON(object.mirror) }
+        : isSet(object.inventory)
+        ? { $case: "inventory", value: InventoryWork.fromJSON(object.inventory) }
         : undefined,
     };
   },
@@ -1249,6 +1327,8 @@ export const Assign: MessageFns<Assign> = {
       obj.delete = DeleteWork.toJSON(message.work.value);
     } else if (message.work?.$case === "mirror") {
       obj.mirror = MirrorWork.toJSON(message.work.value);
+    } else if (message.work?.$case === "inventory") {
+      obj.inventory = InventoryWork.toJSON(message.work.value);
     }
     return obj;
   },
@@ -1295,6 +1375,12 @@ export const Assign: MessageFns<Assign> = {
       case "mirror": {
         if (object.work?.value !== undefined && object.work?.value !== null) {
           message.work = { $case: "mirror", value: MirrorWork.fromPartial(object.work.value) };
+        }
+        break;
+      }
+      case "inventory": {
+        if (object.work?.value !== undefined && object.work?.value !== null) {
+          message.work = { $case: "inventory", value: InventoryWork.fromPartial(object.work.value) };
         }
         break;
       }
@@ -2195,7 +2281,7 @@ export const VerifyWork: MessageFns<VerifyWork> = {
 };
 
 function createBaseDeleteWork(): DeleteWork {
-  return { files: [], vault: undefined, incompletePrefixes: [] };
+  return { files: [], vault: undefined, incompletePrefixes: [], manifestsOnly: false };
 }
 
 export const DeleteWork: MessageFns<DeleteWork> = {
@@ -2208,6 +2294,9 @@ export const DeleteWork: MessageFns<DeleteWork> = {
     }
     for (const v of message.incompletePrefixes) {
       writer.uint32(26).string(v!);
+    }
+    if (message.manifestsOnly !== false) {
+      writer.uint32(32).bool(message.manifestsOnly);
     }
     return writer;
   },
@@ -2249,6 +2338,14 @@ export const DeleteWork: MessageFns<DeleteWork> = {
             message.incompletePrefixes.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.manifestsOnly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2270,6 +2367,11 @@ export const DeleteWork: MessageFns<DeleteWork> = {
         : globalThis.Array.isArray(object?.incomplete_prefixes)
         ? object.incomplete_prefixes.map((e: any) => globalThis.String(e))
         : [],
+      manifestsOnly: isSet(object.manifestsOnly)
+        ? globalThis.Boolean(object.manifestsOnly)
+        : isSet(object.manifests_only)
+        ? globalThis.Boolean(object.manifests_only)
+        : false,
     };
   },
 
@@ -2284,6 +2386,9 @@ export const DeleteWork: MessageFns<DeleteWork> = {
     if (message.incompletePrefixes?.length) {
       obj.incompletePrefixes = message.incompletePrefixes;
     }
+    if (message.manifestsOnly !== false) {
+      obj.manifestsOnly = message.manifestsOnly;
+    }
     return obj;
   },
 
@@ -2297,6 +2402,7 @@ export const DeleteWork: MessageFns<DeleteWork> = {
       ? VaultAccess.fromPartial(object.vault)
       : undefined;
     message.incompletePrefixes = object.incompletePrefixes?.map((e) => e) || [];
+    message.manifestsOnly = object.manifestsOnly ?? false;
     return message;
   },
 };
@@ -2400,6 +2506,93 @@ export const MirrorWork: MessageFns<MirrorWork> = {
       ? VaultAccess.fromPartial(object.from)
       : undefined;
     message.to = (object.to !== undefined && object.to !== null) ? VaultAccess.fromPartial(object.to) : undefined;
+    return message;
+  },
+};
+
+function createBaseInventoryWork(): InventoryWork {
+  return { vault: undefined, after: "" };
+}
+
+export const InventoryWork: MessageFns<InventoryWork> = {
+  encode(message: InventoryWork, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vault !== undefined) {
+      VaultAccess.encode(message.vault, writer.uint32(10).fork()).join();
+    }
+    if (message.after !== "") {
+      writer.uint32(18).string(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InventoryWork {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInventoryWork();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vault = VaultAccess.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): InventoryWork {
+    return {
+      vault: isSet(object.vault) ? VaultAccess.fromJSON(object.vault) : undefined,
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+    };
+  },
+
+  toJSON(message: InventoryWork): unknown {
+    const obj: any = {};
+    if (message.vault !== undefined) {
+      obj.vault = VaultAccess.toJSON(message.vault);
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<InventoryWork>, I>>(base?: I): InventoryWork {
+    return InventoryWork.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InventoryWork>, I>>(object: I): InventoryWork {
+    const message = createBaseInventoryWork();
+    message.vault = (object.vault !== undefined && object.vault !== null)
+      ? VaultAccess.fromPartial(object.vault)
+      : undefined;
+    message.after = object.after ?? "";
     return message;
   },
 };
@@ -2859,6 +3052,9 @@ export const Finished: MessageFns<Finished> = {
       case "mirror":
         MirrorDone.encode(message.outcome.value, writer.uint32(138).fork()).join();
         break;
+      case "inventory":
+        InventoryDone.encode(message.outcome.value, writer.uint32(154).fork()).join();
+        break;
       case "unknownState":
         Fault.encode(message.outcome.value, writer.uint32(146).fork()).join();
         break;
@@ -2975,6 +3171,14 @@ export const Finished: MessageFns<Finished> = {
             message.outcome = { $case: "mirror", value: MirrorDone.decode(reader, reader.uint32()) };
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.outcome = { $case: "inventory", value: InventoryDone.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 18: {
             if (tag !== 146) {
               break;
@@ -3027,6 +3231,8 @@ export const Finished: MessageFns<Finished> = {
         ? { $case: "delete", value: DeleteDone.fromJSON(object.delete) }
         : isSet(object.mirror)
         ? { $case: "mirror", value: MirrorDone.fromJSON(object.mirror) }
+        : isSet(object.inventory)
+        ? { $case: "inventory", value: InventoryDone.fromJSON(object.inventory) }
         : isSet(object.unknownState)
         ? { $case: "unknownState", value: Fault.fromJSON(object.unknownState) }
         : isSet(object.unknown_state)
@@ -3065,6 +3271,8 @@ export const Finished: MessageFns<Finished> = {
       obj.delete = DeleteDone.toJSON(message.outcome.value);
     } else if (message.outcome?.$case === "mirror") {
       obj.mirror = MirrorDone.toJSON(message.outcome.value);
+    } else if (message.outcome?.$case === "inventory") {
+      obj.inventory = InventoryDone.toJSON(message.outcome.value);
     } else if (message.outcome?.$case === "unknownState") {
       obj.unknownState = Fault.toJSON(message.outcome.value);
     }
@@ -3126,6 +3334,12 @@ export const Finished: MessageFns<Finished> = {
       case "mirror": {
         if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
           message.outcome = { $case: "mirror", value: MirrorDone.fromPartial(object.outcome.value) };
+        }
+        break;
+      }
+      case "inventory": {
+        if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
+          message.outcome = { $case: "inventory", value: InventoryDone.fromPartial(object.outcome.value) };
         }
         break;
       }
@@ -3865,6 +4079,196 @@ export const DeleteDone: MessageFns<DeleteDone> = {
   },
 };
 
+function createBaseInventoryDone(): InventoryDone {
+  return { manifests: [], next: "" };
+}
+
+export const InventoryDone: MessageFns<InventoryDone> = {
+  encode(message: InventoryDone, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.manifests) {
+      HeldManifest.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InventoryDone {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInventoryDone();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.manifests.push(HeldManifest.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): InventoryDone {
+    return {
+      manifests: globalThis.Array.isArray(object?.manifests)
+        ? object.manifests.map((e: any) => HeldManifest.fromJSON(e))
+        : [],
+      next: isSet(object.next) ? globalThis.String(object.next) : "",
+    };
+  },
+
+  toJSON(message: InventoryDone): unknown {
+    const obj: any = {};
+    if (message.manifests?.length) {
+      obj.manifests = message.manifests.map((e) => HeldManifest.toJSON(e));
+    }
+    if (message.next !== "") {
+      obj.next = message.next;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<InventoryDone>, I>>(base?: I): InventoryDone {
+    return InventoryDone.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InventoryDone>, I>>(object: I): InventoryDone {
+    const message = createBaseInventoryDone();
+    message.manifests = object.manifests?.map((e) => HeldManifest.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
+function createBaseHeldManifest(): HeldManifest {
+  return { file: undefined, content: Buffer.alloc(0), fault: "" };
+}
+
+export const HeldManifest: MessageFns<HeldManifest> = {
+  encode(message: HeldManifest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.file !== undefined) {
+      StoredFile.encode(message.file, writer.uint32(10).fork()).join();
+    }
+    if (message.content.length !== 0) {
+      writer.uint32(18).bytes(message.content);
+    }
+    if (message.fault !== "") {
+      writer.uint32(26).string(message.fault);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldManifest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldManifest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.file = StoredFile.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.content = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.fault = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldManifest {
+    return {
+      file: isSet(object.file) ? StoredFile.fromJSON(object.file) : undefined,
+      content: isSet(object.content) ? Buffer.from(bytesFromBase64(object.content)) : Buffer.alloc(0),
+      fault: isSet(object.fault) ? globalThis.String(object.fault) : "",
+    };
+  },
+
+  toJSON(message: HeldManifest): unknown {
+    const obj: any = {};
+    if (message.file !== undefined) {
+      obj.file = StoredFile.toJSON(message.file);
+    }
+    if (message.content.length !== 0) {
+      obj.content = base64FromBytes(message.content);
+    }
+    if (message.fault !== "") {
+      obj.fault = message.fault;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HeldManifest>, I>>(base?: I): HeldManifest {
+    return HeldManifest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HeldManifest>, I>>(object: I): HeldManifest {
+    const message = createBaseHeldManifest();
+    message.file = (object.file !== undefined && object.file !== null)
+      ? StoredFile.fromPartial(object.file)
+      : undefined;
+    message.content = object.content ?? Buffer.alloc(0);
+    message.fault = object.fault ?? "";
+    return message;
+  },
+};
+
 function createBaseMirrorDone(): MirrorDone {
   return { copiedBytes: 0n };
 }
@@ -3986,6 +4390,14 @@ export const AgentServiceClient = makeGenericClientConstructor(
   service: typeof AgentServiceService;
   serviceName: string;
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  return globalThis.Buffer.from(arr).toString("base64");
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

@@ -74,7 +74,7 @@ export const RunState = {
   RUN_STATE_SUCCESSFUL: 3,
   RUN_STATE_FAILED: 4,
   RUN_STATE_STOPPED: 5,
-  /** RUN_STATE_SKIPPED - Was due and did not happen; the reason is its fault. */
+  /** RUN_STATE_SKIPPED - An automatic run that did not happen; the fault says why. */
   RUN_STATE_SKIPPED: 6,
   UNRECOGNIZED: -1,
 } as const;

@@ -1,0 +1,78 @@
+/** Alarms about how things stand: each a question asked again and again, answered with why it is up, or that it is not. */
+import type { Schedule } from './schedule.ts';
+
+/** Why the alarm is up; undefined: it is not. */
+export type Condition = string | undefined;
+
+export interface WatchedTask {
+  readonly schedule: Schedule;
+  readonly createdMs: number;
+  readonly locked: boolean;
+  readonly lockedMs: number | undefined;
+  /** When the newest whole set was made. */
+  readonly newestGoodMs: number | undefined;
+  /** How old the newest good set may become; undefined: two periods, for a periodic task. */
+  readonly wantedAgeMs: number | undefined;
+}
+
+/** A task that runs by itself has had time for a run, and there is not one good set. */
+export function neverRan(task: WatchedTask, now: number): Condition {
+  const allowed = allowedAge(task);
+  if (task.newestGoodMs !== undefined || allowed === undefined || now - task.createdMs <= allowed) return undefined;
+  return `no run of it has succeeded since it was made ${duration(now - task.createdMs)} ago`;
+}
+
+/** The recovery point is older than wanted: also when the task is locked, or its runs were skipped, for the data age all the same. */
+export function overdue(task: WatchedTask, now: number): Condition {
+  const allowed = allowedAge(task);
+  if (task.newestGoodMs === undefined || allowed === undefined || now - task.newestGoodMs <= allowed) return undefined;
+  return `its newest good set is ${duration(now - task.newestGoodMs)} old, and ${duration(allowed)} are allowed`;
+}
+
+export function pausedTooLong(task: WatchedTask, now: number, allowedMs: number): Condition {
+  if (!task.locked || task.lockedMs === undefined || now - task.lockedMs <= allowedMs) return undefined;
+  return `it has been locked for ${duration(now - task.lockedMs)}, and does not run by itself`;
+}
+
+function allowedAge({ wantedAgeMs, schedule }: WatchedTask): number | undefined {
+  return wantedAgeMs ?? (schedule.kind === 'periodic' ? 2 * schedule.periodMs : undefined);
+}
+
+export interface SpaceSample {
+  readonly timeMs: number;
+  readonly usedBytes: bigint;
+}
+
+/**
+ * When a vault would be full, as far as its growth over the samples tells: a straight line through them by least squares.
+ * Undefined when it does not grow, or when the samples span less than `leastSpanMs`.
+ */
+export function fullAt(samples: readonly SpaceSample[], roomBytes: bigint, leastSpanMs: number): number | undefined {
+  const [first, last] = [samples.at(0), samples.at(-1)];
+  if (first === undefined || last === undefined || last.timeMs - first.timeMs < leastSpanMs) return undefined;
+  const points = samples.map(({ timeMs, usedBytes }) => ({ x: timeMs - first.timeMs, y: Number(usedBytes - first.usedBytes) }));
+  const mean = (of: (point: { x: number; y: number }) => number) =>
+    points.reduce((sum, point) => sum + of(point), 0) / points.length;
+  const [x, y] = [mean((point) => point.x), mean((point) => point.y)];
+  const slope = mean((point) => (point.x - x) * (point.y - y)) / mean((point) => (point.x - x) ** 2);
+  return slope > 0 ? last.timeMs + Number(roomBytes) / slope : undefined;
+}
+
+export function spaceRunningOut(fullAtMs: number | undefined, now: number, warnBeforeMs: number): Condition {
+  if (fullAtMs === undefined || fullAtMs - now > warnBeforeMs) return undefined;
+  return fullAtMs <= now ? 'it is full' : `at the growth of the last days it is full in ${duration(fullAtMs - now)}`;
+}
+
+export function certificateExpiring(endsMs: number, now: number, warnBeforeMs: number): Condition {
+  if (endsMs - now > warnBeforeMs) return undefined;
+  return endsMs <= now ? `it expired ${duration(now - endsMs)} ago` : `it expires in ${duration(endsMs - now)}`;
+}
+
+/** "3 days", "5 h", "90 s": one unit, rounded down, for people. */
+function duration(ms: number): string {
+  const [days, hours, minutes] = [86_400_000, 3_600_000, 60_000];
+  if (ms >= 2 * days) return `${Math.floor(ms / days)} days`;
+  if (ms >= 2 * hours) return `${Math.floor(ms / hours)} h`;
+  if (ms >= 2 * minutes) return `${Math.floor(ms / minutes)} min`;
+  return `${Math.floor(ms / 1000)} s`;
+}

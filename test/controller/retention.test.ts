@@ -1,0 +1,160 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SetState } from '#common/gen/holdfast/v1/admin.ts';
+import { runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
+import { hostFacts, success, vaultFacts } from './fake-agent.ts';
+import type { FakeAgent } from './fake-agent.ts';
+
+let cluster: Cluster;
+let mn1: FakeAgent;
+
+async function open(settings: Record<string, unknown> = {}): Promise<void> {
+  cluster = await startCluster(settings);
+  mn1 = await cluster.agent('mn1', { vault: vaultFacts('mn1') });
+  await cluster.agent('mn2', { vault: vaultFacts('mn2') });
+  await cluster.agent('dn1', { sources: ['OMS'] });
+}
+beforeEach(() => open());
+afterEach(async () => {
+  await cluster[Symbol.asyncDispose]();
+});
+
+const create = (copies: number) => cluster.admin().createTask({ requestId: '', spec: taskSpec('nightly', { copies }) });
+const backUp = async () => (await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'))).setId;
+const sets = async () => (await cluster.admin().listSets({ task: '', pageSize: 0, pageToken: '' })).sets;
+const ids = async () => (await sets()).map(({ id }) => id);
+const verdicts = async () => (await cluster.admin().pruneSets({ requestId: '', task: '', dryRun: true })).verdicts;
+const deletions = (agent: FakeAgent) =>
+  agent.assigns.flatMap(({ work }) => (work?.$case === 'delete' ? [work.value.manifestsOnly] : []));
+
+test('a dry run says of every set why it stays or goes, and changes nothing', async () => {
+  await create(3);
+  const made = [await backUp(), await backUp(), await backUp()];
+  await cluster.admin().modifyTask({ requestId: '', spec: taskSpec('nightly', { copies: 1 }) });
+  expect((await verdicts()).map(({ setId, stays, reasons }) => [setId, stays, reasons.join()])).toEqual([
+    [made[2], true, 'the newest good set,copy 1 of 1'],
+    [made[1], false, 'beyond the 1 newest, and nothing else keeps it'],
+    [made[0], false, 'beyond the 1 newest, and nothing else keeps it'],
+  ]);
+  expect(await ids()).toEqual(made.toReversed());
+  const { verdicts: done } = await cluster.admin().pruneSets({ requestId: '', task: 'nightly', dryRun: false });
+  expect(done.filter(({ stays }) => !stays).map(({ setId }) => setId)).toEqual([made[1], made[0]]);
+  await until(async () => expect(await ids()).toEqual([made[2]]));
+  await expect(cluster.admin().pruneSets({ requestId: '', task: 'nobody', dryRun: true })).rejects.toMatchObject({
+    details: expect.stringContaining('nobody') as string,
+  });
+});
+
+test('a pinned set stays beside the copies until it is unpinned', async () => {
+  await create(1);
+  const first = await backUp();
+  expect((await cluster.admin().pinSet({ requestId: '', id: first })).set?.pinned).toBe(true);
+  const second = await backUp();
+  const third = await backUp();
+  await until(async () => expect(await ids()).toEqual([third, first]));
+  expect(await ids()).not.toContain(second);
+  await cluster.admin().unpinSet({ requestId: '', id: first });
+  await cluster.admin().pruneSets({ requestId: '', task: '', dryRun: false });
+  await until(async () => expect(await ids()).toEqual([third]));
+});
+
+test('the sets of a task that is gone stay, and so do those of its namesake before', async () => {
+  await create(1);
+  const old = await backUp();
+  await cluster.admin().deleteTask({ requestId: '', name: 'nightly' });
+  expect((await verdicts())[0]).toMatchObject({
+    setId: old,
+    stays: true,
+    reasons: ['its task is gone: it is deleted by hand only'],
+  });
+  cluster.clock.advance(1000);
+  await create(1);
+  const newer = [await backUp(), await backUp()];
+  await until(async () => expect(await ids()).toEqual([newer[1], old]));
+});
+
+describe('a deletion', () => {
+  test('takes the manifests at once and the bytes after the grace period, in each vault', async () => {
+    await cluster[Symbol.asyncDispose]();
+    await open({ deletionGrace: '1h' });
+    await create(1);
+    const first = await backUp();
+    const second = await backUp();
+    await until(() => expect(deletions(mn1)).toEqual([true]));
+    expect((await sets()).map(({ id, state }) => [id, state])).toEqual([
+      [second, SetState.SET_STATE_COMPLETE],
+      [first, SetState.SET_STATE_DELETING],
+    ]);
+    cluster.clock.advance(3_600_000);
+    await until(async () => expect(await ids()).toEqual([second]));
+    expect(deletions(mn1)).toEqual([true, false]);
+  });
+
+  test('that was interrupted goes on where it was, also after the controller died', async () => {
+    let refuses = true;
+    mn1.leave();
+    mn1 = await cluster.agent('mn1', {
+      vault: vaultFacts('mn1'),
+      onAssign: (assign) => (refuses && assign.work?.$case === 'delete' ? undefined : success(assign)),
+    });
+    await create(1);
+    await backUp();
+    const second = await backUp();
+    await until(() => expect(deletions(mn1)).toEqual([true]));
+    await cluster.stop();
+    await cluster.start();
+    refuses = false;
+    mn1 = await cluster.agent('mn1', { vault: vaultFacts('mn1') });
+    await cluster.agent('mn2', { vault: vaultFacts('mn2') });
+    await until(async () => expect(await ids()).toEqual([second]));
+    expect(deletions(mn1)).toEqual([true, false]);
+  });
+});
+
+describe('while the clock is in doubt', () => {
+  test('for a vault that differs by more than 5 minutes, nothing goes', async () => {
+    mn1.say({
+      $case: 'heartbeat',
+      value: { host: hostFacts(cluster.clock.now() - 400_000), vault: vaultFacts('mn1'), running: [] },
+    });
+    await create(1);
+    const made = [await backUp(), await backUp()];
+    mn1.say({
+      $case: 'heartbeat',
+      value: { host: hostFacts(cluster.clock.now() - 400_000), vault: vaultFacts('mn1'), running: [] },
+    });
+    await until(async () =>
+      expect(
+        (await verdicts()).every(({ stays, reasons }) => stays && reasons.at(-1)?.includes('the clock of mn1 differs') === true),
+      ).toBe(true),
+    );
+    await cluster.admin().pruneSets({ requestId: '', task: '', dryRun: false });
+    expect((await sets()).map(({ id, state }) => [id, state])).toEqual(
+      made.toReversed().map((id) => [id, SetState.SET_STATE_COMPLETE]),
+    );
+  });
+
+  test('for it was set back, nothing goes', async () => {
+    await create(1);
+    const made = [await backUp()];
+    cluster.clock.set(-600_000);
+    made.push(await backUp());
+    expect((await verdicts()).map(({ stays }) => stays)).toEqual([true, true]);
+    expect((await verdicts())[0]?.reasons.at(-1)).toMatch(/the clock was set back|the clock has jumped/);
+    expect((await ids()).toSorted()).toEqual(made.toSorted());
+  });
+});
+
+test('every number of the rules is a setting that can be read back, with its default', async () => {
+  const { settings } = await cluster.admin().getConfig({});
+  const of = (name: string) => settings.find((setting) => setting.name === name);
+  expect(of('limits.waitingRuns')).toEqual({
+    name: 'limits.waitingRuns',
+    value: '199',
+    defaultValue: '199',
+    meaning: 'Runs that may wait. Documented: 199.',
+  });
+  expect(of('minimumFree')).toMatchObject({ value: '20 GB', defaultValue: '20 GB' });
+  expect(of('deletionGrace')).toMatchObject({ value: '0s', defaultValue: '1h' });
+  expect(settings.filter(({ meaning }) => meaning === '')).toEqual([]);
+});

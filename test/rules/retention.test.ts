@@ -1,0 +1,137 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { dateUnits } from '../../common/clock.ts';
+import { retentionPlan } from '../../controller/rules/retention.ts';
+import type { KeptSet, RetentionPolicy } from '../../controller/rules/retention.ts';
+
+const DAY = 86_400_000;
+const NOW = Date.UTC(2026, 10, 24, 12);
+const policy = (but: Partial<RetentionPolicy> = {}): RetentionPolicy => ({
+  copies: 2,
+  keepMs: undefined,
+  daily: 0,
+  weekly: 0,
+  monthly: 0,
+  ...but,
+});
+const set = (id: string, daysOld: number, but: Partial<KeptSet> = {}): KeptSet => {
+  const createdMs = NOW - daysOld * DAY;
+  return {
+    id,
+    createdMs,
+    unit: dateUnits(createdMs),
+    whole: true,
+    pinned: false,
+    reading: false,
+    deleting: false,
+    needs: [],
+    ...but,
+  };
+};
+const plan = (sets: readonly KeptSet[], but: Partial<RetentionPolicy> = {}, doubt?: string) =>
+  retentionPlan(sets, policy(but), NOW, doubt);
+const goes = (...args: Parameters<typeof plan>) => plan(...args).flatMap(({ id, stays }) => (stays ? [] : [id]));
+
+describe('of the sets of a task', () => {
+  const four = [set('a', 4), set('b', 3), set('c', 2), set('d', 1)];
+  test('those beyond the copies go', () => {
+    expect(goes(four)).toEqual(['b', 'a']);
+  });
+  test('a pinned one stays beside the copies', () => {
+    expect(goes([...four.slice(0, 3), set('d', 1, { pinned: true })])).toEqual(['a']);
+  });
+  test('one that is being read stays', () => {
+    expect(goes([set('a', 4, { reading: true }), ...four.slice(1)])).toEqual(['b']);
+  });
+  test('what a kept one builds on stays, however far back', () => {
+    expect(goes([set('a', 5), set('b', 4, { needs: ['a'] }), set('c', 3), set('d', 2, { needs: ['b'] }), set('e', 1)])).toEqual([
+      'c',
+    ]);
+  });
+  test('incomplete ones replace nothing, and go when enough whole ones are newer', () => {
+    const broken = { whole: false };
+    expect(goes([set('a', 4), set('b', 3, broken), set('c', 2, broken), set('d', 1, broken)])).toEqual([]);
+    expect(goes([set('a', 4, broken), set('b', 3), set('c', 2), set('d', 1, broken)])).toEqual(['a']);
+  });
+  test('young ones stay when the task keeps by age', () => {
+    expect(goes(four, { copies: 1, keepMs: 3 * DAY })).toEqual(['b', 'a']);
+  });
+  test('the newest of each day, week and month stays', () => {
+    const year = Array.from({ length: 400 }, (_, n) => set(`n${n}`, n / 2));
+    const kept = plan(year, { copies: 1, daily: 3, weekly: 2, monthly: 2 }).filter(({ stays }) => stays);
+    expect(kept.map(({ id, reasons }) => `${id}: ${reasons.join(', ')}`)).toEqual([
+      'n0: the newest good set, copy 1 of 1, the newest of the day 2026-11-24, the newest of the week 2026-W48, the newest of the month 2026-11',
+      'n2: the newest of the day 2026-11-23',
+      'n4: the newest of the day 2026-11-22, the newest of the week 2026-W47',
+      'n48: the newest of the month 2026-10',
+    ]);
+  });
+  test('nothing goes while the clock is in doubt, and the reason is told of each', () => {
+    const verdicts = plan(four, {}, 'the clock was set back');
+    expect(verdicts.every(({ stays, reasons }) => stays && reasons.at(-1)?.endsWith('the clock was set back') === true)).toBe(
+      true,
+    );
+  });
+  test.each([
+    ['2024-12-30T12:00Z', '2025-W01'],
+    ['2021-01-03T23:59Z', '2020-W53'],
+    ['2026-01-01T00:00Z', '2026-W01'],
+    ['2023-01-01T00:00Z', '2022-W52'],
+  ])('one made at %s belongs to the week %s', (time, week) => {
+    expect(dateUnits(Date.parse(time)).week).toBe(week);
+  });
+});
+
+const anySets = fc
+  .array(
+    fc.record({
+      daysOld: fc.double({ min: -1, max: 800, noNaN: true }),
+      whole: fc.boolean(),
+      pinned: fc.boolean(),
+      reading: fc.boolean(),
+      deleting: fc.boolean(),
+      needs: fc.array(fc.nat(30), { maxLength: 2 }),
+    }),
+    { maxLength: 30 },
+  )
+  .map((records) =>
+    records.map(({ daysOld, needs, ...but }, n) => set(`s${n}`, daysOld, { ...but, needs: needs.map((at) => `s${at}`) })),
+  );
+const anyPolicy = fc.record({
+  copies: fc.integer({ min: 1, max: 5 }),
+  keepMs: fc.option(fc.integer({ min: 1, max: 100 * DAY }), { nil: undefined }),
+  daily: fc.nat(5),
+  weekly: fc.nat(5),
+  monthly: fc.nat(5),
+});
+
+test('whatever the sets and the policy, what must stay stays, and pruning twice takes no more than once', () => {
+  fc.assert(
+    fc.property(anySets, anyPolicy, fc.boolean(), (sets, of, inDoubt) => {
+      const verdicts = retentionPlan(sets, of, NOW, inDoubt ? 'doubt' : undefined);
+      const stays = new Map(verdicts.map((verdict) => [verdict.id, verdict.stays]));
+      const alive = sets.filter(({ deleting }) => !deleting);
+      const whole = alive.filter((each) => each.whole).toSorted((a, b) => b.createdMs - a.createdMs);
+
+      expect(verdicts).toHaveLength(sets.length);
+      for (const { reasons } of verdicts) expect(reasons.length).toBeGreaterThan(0);
+      // The last good one, pinned ones, those being read.
+      const newest = whole.filter(({ createdMs }) => createdMs === whole[0]?.createdMs);
+      if (newest.length > 0) expect(newest.some(({ id }) => stays.get(id))).toBe(true);
+      for (const { id, pinned, reading } of alive) if (pinned || reading || inDoubt) expect(stays.get(id)).toBe(true);
+      // As many copies as were asked for, or all there are.
+      const copies = whole.filter(({ pinned }) => !pinned);
+      expect(copies.filter(({ id }) => stays.get(id)).length).toBeGreaterThanOrEqual(Math.min(of.copies, copies.length));
+      // Nothing that stays builds on what goes.
+      for (const { id, needs } of alive) {
+        if (stays.get(id))
+          for (const needed of needs)
+            expect(stays.get(needed) ?? true).toBe(sets.find((each) => each.id === needed)?.deleting !== true);
+      }
+      // Stable.
+      const left = sets.filter(({ id }) => stays.get(id) === true);
+      expect(retentionPlan(left, of, NOW, undefined).filter((verdict) => !verdict.stays && !inDoubt)).toEqual([]);
+    }),
+    { numRuns: 10_000 },
+  );
+});

@@ -1,0 +1,158 @@
+/** The smaller rules, each as a table. */
+import { describe, expect, test } from 'vitest';
+import { clockDoubt } from '../../controller/rules/clock-doubt.ts';
+import {
+  certificateExpiring,
+  fullAt,
+  neverRan,
+  overdue,
+  pausedTooLong,
+  spaceRunningOut,
+} from '../../controller/rules/conditions.ts';
+import type { WatchedTask } from '../../controller/rules/conditions.ts';
+import { DEFAULT_LIMITS } from '../../controller/rules/limits.ts';
+import { levelOf } from '../../controller/rules/policy.ts';
+import { RUN_STATES, hasEnded, mayBecome } from '../../controller/rules/run-state.ts';
+import { taskFaults } from '../../controller/rules/task.ts';
+import type { TaskInput } from '../../controller/rules/task.ts';
+
+const HOUR = 3_600_000;
+const NOW = 1_000_000 * HOUR;
+
+test('the edges between the states of a run are these and no others', () => {
+  const edges = [undefined, ...RUN_STATES].flatMap((from) =>
+    RUN_STATES.filter((to) => from !== to && mayBecome(from, to)).map((to) => `${from ?? 'new'} → ${to}`),
+  );
+  expect(edges).toEqual([
+    'new → waiting',
+    'new → skipped',
+    'waiting → running',
+    'waiting → failed',
+    'waiting → stopped',
+    'running → successful',
+    'running → failed',
+    'running → stopped',
+  ]);
+  expect(RUN_STATES.filter(hasEnded)).toEqual(['successful', 'failed', 'stopped', 'skipped']);
+});
+
+describe('a backup is', () => {
+  const last = { sinceFull: 0, targetChanged: false, baseLost: undefined };
+  test.each([
+    ['full when the policy says so', { kind: 'full' }, last, 'full'],
+    ['full the first time', { kind: 'full-then-incremental' }, { ...last, sinceFull: undefined }, 'full'],
+    ['incremental afterwards', { kind: 'full-then-incremental' }, { ...last, sinceFull: 500 }, 'incremental'],
+    ['full when the target has changed', { kind: 'full-then-incremental' }, { ...last, targetChanged: true }, 'full'],
+    ['full when its base is gone', { kind: 'full-then-incremental' }, { ...last, baseLost: 'the snapshot is gone' }, 'full'],
+    ['incremental twice after a full one of every three', { kind: 'full-every', n: 3 }, { ...last, sinceFull: 1 }, 'incremental'],
+    ['full the third time of every three', { kind: 'full-every', n: 3 }, { ...last, sinceFull: 2 }, 'full'],
+    ['always full when it is full every one', { kind: 'full-every', n: 1 }, last, 'full'],
+  ] as const)('%s', (_name, policy, history, kind) => {
+    expect(levelOf(policy, history).kind).toBe(kind);
+  });
+  test('loudly full only when it should have been incremental', () => {
+    expect(levelOf({ kind: 'full-then-incremental' }, { ...last, baseLost: 'x' })).toMatchObject({ forced: true, reason: 'x' });
+    expect(levelOf({ kind: 'full' }, { ...last, baseLost: 'x' })).toMatchObject({ forced: false });
+  });
+});
+
+describe('the clock is', () => {
+  const good = { now: NOW, latestRecordedMs: NOW - 1, vaults: [{ node: 'mn1', aheadMs: 300_000, sinceJump: true }], jumpedMs: 0 };
+  const doubt = (but: Partial<typeof good>) => clockDoubt({ ...good, ...but }, DEFAULT_LIMITS);
+  test('trusted when it agrees with the vaults within 5 minutes', () => expect(doubt({})).toBeUndefined());
+  test('in doubt when a vault differs by more', () =>
+    expect(doubt({ vaults: [{ node: 'mn1', aheadMs: -300_001, sinceJump: true }] })).toMatch(/clock of mn1 differs/));
+  test('in doubt when the catalogue knows a later time', () =>
+    expect(doubt({ latestRecordedMs: NOW + 300_001 })).toMatch(/set back/));
+  test('in doubt after a jump until a vault confirms it', () => {
+    expect(doubt({ jumpedMs: 400_000, vaults: [] })).toMatch(/jumped/);
+    expect(doubt({ jumpedMs: 400_000, vaults: [{ node: 'mn1', aheadMs: 0, sinceJump: false }] })).toMatch(/jumped/);
+    expect(doubt({ jumpedMs: 400_000 })).toBeUndefined();
+  });
+});
+
+describe('the alarm', () => {
+  const task: WatchedTask = {
+    schedule: { kind: 'periodic', startMs: 0, periodMs: HOUR },
+    createdMs: NOW - 3 * HOUR,
+    locked: false,
+    lockedMs: undefined,
+    newestGoodMs: undefined,
+    wantedAgeMs: undefined,
+  };
+  test.each([
+    ['never ran is up after two periods without a good set', neverRan(task, NOW), true],
+    ['never ran is not up before', neverRan({ ...task, createdMs: NOW - 2 * HOUR }, NOW), false],
+    ['never ran is not up of a task run by hand', neverRan({ ...task, schedule: { kind: 'manual' } }, NOW), false],
+    [
+      'never ran is up of a task run by hand that has a wanted age',
+      neverRan({ ...task, schedule: { kind: 'manual' }, wantedAgeMs: HOUR }, NOW),
+      true,
+    ],
+    [
+      'overdue is up when the newest good set is older than wanted',
+      overdue({ ...task, newestGoodMs: NOW - HOUR - 1, wantedAgeMs: HOUR }, NOW),
+      true,
+    ],
+    ['overdue is up of a locked task too', overdue({ ...task, locked: true, newestGoodMs: NOW - 3 * HOUR }, NOW), true],
+    ['overdue is not up within two periods', overdue({ ...task, newestGoodMs: NOW - 2 * HOUR }, NOW), false],
+    [
+      'paused is up when the lock is older than allowed',
+      pausedTooLong({ ...task, locked: true, lockedMs: NOW - 2 * HOUR }, NOW, HOUR),
+      true,
+    ],
+    ['paused is not up of an unlocked task', pausedTooLong({ ...task, lockedMs: NOW - 2 * HOUR }, NOW, HOUR), false],
+    ['certificate is up before the end', certificateExpiring(NOW + HOUR, NOW, 2 * HOUR), true],
+    ['certificate is not up long before', certificateExpiring(NOW + 3 * HOUR, NOW, 2 * HOUR), false],
+    ['space is up when it will be full soon', spaceRunningOut(NOW + HOUR, NOW, 2 * HOUR), true],
+    ['space is not up when nothing grows', spaceRunningOut(undefined, NOW, 2 * HOUR), false],
+  ])('%s', (_name, condition, up) => {
+    expect(condition !== undefined).toBe(up);
+  });
+
+  test('of space foresees the day from the growth of the samples', () => {
+    const samples = Array.from({ length: 10 }, (_, n) => ({ timeMs: NOW + n * HOUR, usedBytes: BigInt(1000 * n + (n % 2)) }));
+    expect(((fullAt(samples, 5000n, HOUR) ?? 0) - NOW) / HOUR).toBeCloseTo(14, 1);
+    expect(fullAt(samples, 5000n, 10 * HOUR)).toBeUndefined();
+    expect(
+      fullAt(
+        samples.map((each) => ({ ...each, usedBytes: 7n })),
+        5000n,
+        HOUR,
+      ),
+    ).toBeUndefined();
+    expect(fullAt([], 5000n, HOUR)).toBeUndefined();
+  });
+});
+
+test('every fault of a task is named at once', () => {
+  const input: TaskInput = {
+    name: 'a b',
+    sources: [
+      { source: 'OMS', full: false, databases: ['x/y'] },
+      { source: undefined, full: true, databases: [] },
+      { source: 'OMS', full: true, databases: [] },
+    ],
+    targetKnown: false,
+    retention: { copies: 0, keepMs: 0, daily: -1, weekly: 1.5, monthly: 1001 },
+    schedule: { kind: 'periodic', startMs: -1, periodMs: 120_000 },
+    calendarFault: undefined,
+    wantedAgeMs: 0,
+  };
+  expect(taskFaults(input, DEFAULT_LIMITS)).toHaveLength(14);
+  const good = {
+    ...input,
+    name: 'abc',
+    sources: [{ source: 'OMS', full: true, databases: ['x'] }],
+    targetKnown: true,
+    wantedAgeMs: undefined,
+  } as const;
+  const retention = { copies: 1, keepMs: 1, daily: 0, weekly: 0, monthly: 1000 };
+  expect(
+    taskFaults({ ...good, retention, schedule: { kind: 'periodic', startMs: 0, periodMs: 120_001 } }, DEFAULT_LIMITS),
+  ).toEqual([]);
+  expect(taskFaults({ ...good, retention, schedule: undefined }, DEFAULT_LIMITS)).toHaveLength(1);
+  expect(
+    taskFaults({ ...good, retention, schedule: { kind: 'calendar', cron: '', zone: '' }, calendarFault: 'no' }, DEFAULT_LIMITS),
+  ).toEqual(['no']);
+});
