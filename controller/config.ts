@@ -4,19 +4,8 @@ import { z } from 'zod';
 import { parseSize } from '#common/bytes.ts';
 import { readConfig } from '#common/config-file.ts';
 import { SOURCE_NAMES } from '#common/names.ts';
-
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** "24h", "30 s", "500ms" → milliseconds. */
-const duration = z.string().transform((text, context) => {
-  const match = /^(\d{1,9})\s*(ms|s|m|h|d)$/.exec(text.trim());
-  const unit = UNIT_MS[match?.[2] ?? ''];
-  if (match === null || unit === undefined) {
-    context.addIssue(`${JSON.stringify(text)} is not a duration: write it like "30s", "10m", "24h" or "7d"`);
-    return z.NEVER;
-  }
-  return Number(match[1]) * unit;
-});
+import { alarmsConfigSchema, atFiles } from './alarms/delivery/config.ts';
+import { duration } from './duration.ts';
 
 const size = z.string().transform((text, context) => {
   try {
@@ -64,6 +53,8 @@ export const controllerConfigSchema = z.strictObject({
   planTimeout: duration.default(120_000),
   /** Rule: more than 20 GB free on the active vault before OMS, LdapServer, DBService or NameNode are backed up, as documented. */
   minimumFree: size.default(20n * 10n ** 9n),
+  /** Where alarms are told of, beside `holdfast alarm list`. */
+  alarms: alarmsConfigSchema,
 });
 
 export type ControllerConfig = z.infer<typeof controllerConfigSchema>;
@@ -78,5 +69,6 @@ export async function loadControllerConfig(path: string): Promise<ControllerConf
     stateDirectory: at(config.stateDirectory),
     grantSigningKey: at(config.grantSigningKey),
     tls: { ca: at(tls.ca), cert: at(tls.cert), key: at(tls.key) },
+    alarms: atFiles(config.alarms, at),
   };
 }
