@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '#common/clock.ts';
 import { AppError } from '#common/errors.ts';
 import type { Channel } from '../../controller/alarms/delivery/channel.ts';
@@ -12,7 +12,7 @@ import { testChannels } from '../../controller/alarms/delivery/test-channels.ts'
 import { startReceiver } from './https-receiver.ts';
 import type { HttpsReceiver } from './https-receiver.ts';
 import { MemoryLog } from './memory-log.ts';
-import { cleared, keepingLogger, never, openCertificates, openPlace, raised } from './samples.ts';
+import { cleared, eventually, keepingLogger, never, openCertificates, openPlace, raised } from './samples.ts';
 import type { Place } from './samples.ts';
 import { startSmtp } from './smtp-server.ts';
 import { freeUdpPort, startSnmptrapd } from './snmptrapd.ts';
@@ -102,7 +102,7 @@ describe('delivery', () => {
       channels.map(({ name }) => name),
     );
     start(channels);
-    await vi.waitFor(() => expect(log.rows().map(({ attempts }) => attempts > 0)).toEqual([true, true, true]), 10_000);
+    await eventually(() => expect(log.rows().map(({ attempts }) => attempts > 0)).toEqual([true, true, true]));
     await using receiver = await startReceiver(certificates.pem, ports.webhook);
     await using relay = await startSmtp({ mode: 'starttls', ...certificates, port: ports.email });
     await using manager = await startSnmptrapd({
@@ -110,10 +110,10 @@ describe('delivery', () => {
       configuration: ['authCommunity log c'],
       port: ports.snmp,
     });
-    await vi.waitFor(() => expect(log.rows().map(({ state }) => state)).toEqual(['delivered', 'delivered', 'delivered']), 10_000);
+    await eventually(() => expect(log.rows().map(({ state }) => state)).toEqual(['delivered', 'delivered', 'delivered']));
     expect(receiver.posts).toHaveLength(1);
-    await vi.waitFor(() => expect(relay.mails).toHaveLength(1));
-    await vi.waitFor(() => expect(manager.lines.length).toBeGreaterThan(0));
+    await eventually(() => expect(relay.mails).toHaveLength(1));
+    await eventually(() => expect(manager.lines.length).toBeGreaterThan(0));
     expect(lines.filter(({ msg }) => msg === 'alarm delivered')).toHaveLength(3);
     expect(lines.filter(({ msg }) => msg === 'alarm not delivered yet').length).toBeGreaterThanOrEqual(3);
   });
@@ -126,11 +126,11 @@ describe('delivery', () => {
     for (let n = 0; n < 20; n++)
       await log.put(raised({ id: `n-${n}`, subject: `task_${n}` }), ['webhook/hanging', 'webhook/sound']);
     start(channels);
-    await vi.waitFor(() => expect(sound.posts).toHaveLength(20), 10_000);
+    await eventually(() => expect(sound.posts).toHaveLength(20));
     expect(hanging.posts.length).toBeLessThan(20);
-    await vi.waitFor(() => expect(stateOf('webhook/hanging')).toMatchObject({ attempts: 1, error: { code: 'TIMEOUT' } }));
+    await eventually(() => expect(stateOf('webhook/hanging')).toMatchObject({ attempts: 1, error: { code: 'TIMEOUT' } }));
     hanging.answer = { status: 200 };
-    await vi.waitFor(() => expect(log.rows().every(({ state }) => state === 'delivered')).toBe(true), 10_000);
+    await eventually(() => expect(log.rows().every(({ state }) => state === 'delivered')).toBe(true));
   });
 
   test('tells of the clearing after the raising, also when the raising failed at first', async () => {
@@ -140,9 +140,9 @@ describe('delivery', () => {
     await log.put(raised(), ['webhook/ops']);
     await log.put(cleared(), ['webhook/ops']);
     delivery?.wake();
-    await vi.waitFor(() => expect(receiver.posts.length).toBeGreaterThan(2));
+    await eventually(() => expect(receiver.posts.length).toBeGreaterThan(2));
     receiver.answer = { status: 200 };
-    await vi.waitFor(() => expect(log.rows().every(({ state }) => state === 'delivered')).toBe(true));
+    await eventually(() => expect(log.rows().every(({ state }) => state === 'delivered')).toBe(true));
     expect(kindsOf(receiver).at(-1)).toBe('resolved');
     expect(kindsOf(receiver).filter((status) => status === 'resolved')).toHaveLength(1);
   });
@@ -153,7 +153,7 @@ describe('delivery', () => {
     start(webhook('ops', receiver));
     await log.put(raised(), ['webhook/ops']);
     delivery?.wake();
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(stateOf('webhook/ops')).toMatchObject({ state: 'givenUp', attempts: 1, error: { code: 'REFUSED' } }),
     );
     expect(lines.at(-1)).toMatchObject({
@@ -166,7 +166,7 @@ describe('delivery', () => {
     receiver.answer = { status: 200 };
     await log.put(raised({ id: 'n-9', subject: 'weekly' }), ['webhook/ops']);
     delivery?.wake();
-    await vi.waitFor(() => expect(kindsOf(receiver)).toEqual(['firing', 'firing']));
+    await eventually(() => expect(kindsOf(receiver)).toEqual(['firing', 'firing']));
   });
 
   test('gives up after the limit, and says so', async () => {
@@ -174,7 +174,7 @@ describe('delivery', () => {
     receiver.answer = { status: 500 };
     await log.put(raised(), ['webhook/ops']);
     start(webhook('ops', receiver), { giveUpAfterMs: 40 });
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(stateOf('webhook/ops')).toMatchObject({ state: 'givenUp', attempts: 3, error: { code: 'UNAVAILABLE' } }),
     );
     expect(receiver.posts).toHaveLength(3);
@@ -203,12 +203,12 @@ describe('delivery', () => {
       channels.map(({ name }) => name),
     );
     start(channels);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(stateOf('email/oncall/oncall@example.org')).toMatchObject({ error: { code: 'UNAUTHENTICATED' } }),
     );
     await place.file('password', 'right\n');
-    await vi.waitFor(() => expect(stateOf('email/oncall/oncall@example.org')).toMatchObject({ state: 'delivered' }));
-    await vi.waitFor(() => expect(stateOf('email/oncall/nobody@example.org')).toMatchObject({ state: 'givenUp' }));
+    await eventually(() => expect(stateOf('email/oncall/oncall@example.org')).toMatchObject({ state: 'delivered' }));
+    await eventually(() => expect(stateOf('email/oncall/nobody@example.org')).toMatchObject({ state: 'givenUp' }));
   });
 
   test('stops at once in mid-attempt; the attempt counts as not made, and the next start makes it', async () => {
@@ -222,12 +222,12 @@ describe('delivery', () => {
         }),
       ),
     );
-    await vi.waitFor(() => expect(receiver.posts).toHaveLength(1));
+    await eventually(() => expect(receiver.posts).toHaveLength(1));
     await delivery?.stop();
     expect(stateOf('webhook/ops')).toMatchObject({ state: 'waiting', attempts: 0 });
     receiver.answer = { status: 200 };
     start(webhook('ops', receiver));
-    await vi.waitFor(() => expect(stateOf('webhook/ops')).toMatchObject({ state: 'delivered' }));
+    await eventually(() => expect(stateOf('webhook/ops')).toMatchObject({ state: 'delivered' }));
     const [first, second] = receiver.posts.map(({ body }) => body);
     expect(second).toBe(first);
   });
@@ -235,7 +235,7 @@ describe('delivery', () => {
   test('gives up what waits for a channel that is configured no more', async () => {
     await log.put(raised(), ['webhook/gone']);
     start([]);
-    await vi.waitFor(() => expect(stateOf('webhook/gone')).toMatchObject({ state: 'givenUp' }));
+    await eventually(() => expect(stateOf('webhook/gone')).toMatchObject({ state: 'givenUp' }));
     expect(lines.at(-1)).toMatchObject({ error: 'the configuration has no channel webhook/gone any more' });
   });
 
@@ -245,10 +245,10 @@ describe('delivery', () => {
     const { waiting } = log;
     log.waiting = () => Promise.reject(new AppError('UNAVAILABLE', 'the catalogue is locked'));
     start(webhook('ops', receiver));
-    await vi.waitFor(() => expect(lines.filter(({ msg }) => String(msg).includes('cannot be read'))).toHaveLength(2));
+    await eventually(() => expect(lines.filter(({ msg }) => String(msg).includes('cannot be read'))).toHaveLength(2));
     log.waiting = waiting;
     delivery?.wake();
-    await vi.waitFor(() => expect(receiver.posts).toHaveLength(1));
+    await eventually(() => expect(receiver.posts).toHaveLength(1));
   });
 });
 
@@ -266,6 +266,6 @@ describe('the test of all channels', () => {
     expect(JSON.parse(receiver.posts[0]?.body ?? '')).toMatchObject({
       commonLabels: { test: 'true', severity: 'info', alarm_id: '0' },
     });
-    await vi.waitFor(() => expect(manager.lines[0]).toContain('holdfastAlarmTestNotification'));
+    await eventually(() => expect(manager.lines[0]).toContain('holdfastAlarmTestNotification'));
   });
 });

@@ -2,12 +2,12 @@
 import '#common/tls.ts';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EmailConfig } from '../../controller/alarms/delivery/config.ts';
 import type { Channel } from '../../controller/alarms/delivery/channel.ts';
 import { emailChannels } from '../../controller/alarms/delivery/email.ts';
 import { mailText } from '../../controller/alarms/delivery/mail-text.ts';
-import { cleared, never, openCertificates, openPlace, raised } from './samples.ts';
+import { cleared, eventually, never, openCertificates, openPlace, raised } from './samples.ts';
 import type { Place } from './samples.ts';
 import { startSmtp } from './smtp-server.ts';
 import type { SmtpServer } from './smtp-server.ts';
@@ -50,7 +50,7 @@ async function channelOf(change: Partial<EmailConfig> = {}, password?: string): 
 describe('a mail', () => {
   test('goes over STARTTLS with user and password, and says what, about what, since when and what next', async () => {
     await (await channelOf()).deliver(raised(), never);
-    const mail = await vi.waitFor(
+    const mail = await eventually(
       () => relay.mails.find(({ data }) => data.includes('[MAJOR]')) ?? Promise.reject(new Error('no mail')),
     );
     expect(mail).toMatchObject({ from: 'holdfast@example.org', to: ['oncall@example.org'], tls: true, user: 'holdfast' });
@@ -65,7 +65,7 @@ describe('a mail', () => {
     const channel = await channelOf();
     await channel.deliver(raised({ subject: 'weekly' }), never);
     await channel.deliver(cleared({ subject: 'weekly' }), never);
-    const [first, second] = await vi.waitFor(() => {
+    const [first, second] = await eventually(() => {
       const found = relay.mails.filter(({ data }) => data.includes('Periodic backup failure: weekly'));
       expect(found).toHaveLength(2);
       return found;
@@ -80,7 +80,7 @@ describe('a mail', () => {
     await using tls = await startSmtp({ mode: 'tls', ...certificates });
     const { login: _, ...without } = await config({ port: tls.port, security: 'tls' });
     await emailChannels(without)[0]?.deliver(raised(), never);
-    await vi.waitFor(() => expect(tls.mails).toHaveLength(1));
+    await eventually(() => expect(tls.mails).toHaveLength(1));
     expect(tls.mails[0]).toMatchObject({ tls: true, user: null });
   });
 

@@ -2,12 +2,18 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { vi } from 'vitest';
 import { systemClock } from '#common/clock.ts';
 import { createAuthority, issueCertificate } from '#common/certificates.ts';
 import type { KeyAndCertificate } from '#common/certificates.ts';
 import type { Notice } from '../../controller/alarms/delivery/channel.ts';
 
 export const never: AbortSignal = new AbortController().signal;
+
+/** Waits for a state, with patience for a machine that has much else to do. */
+export function eventually<T>(state: () => T | Promise<T>): Promise<T> {
+  return vi.waitFor(state, 10_000);
+}
 
 const RAISED = Date.UTC(2026, 10, 24, 2, 13, 5);
 

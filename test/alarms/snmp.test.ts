@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SnmpConfig } from '../../controller/alarms/delivery/config.ts';
 import { snmpChannel } from '../../controller/alarms/delivery/snmp.ts';
 import { snmpNotification } from '../../controller/alarms/delivery/snmp-objects.ts';
-import { cleared, never, openPlace, raised } from './samples.ts';
+import { cleared, eventually, never, openPlace, raised } from './samples.ts';
 import type { Place } from './samples.ts';
 import { MIB_ENVIRONMENT, freeUdpPort, startSnmptrapd } from './snmptrapd.ts';
 import type { SnmpManager } from './snmptrapd.ts';
@@ -68,7 +68,7 @@ const v3 = (change: object = {}): SnmpConfig => ({
 });
 
 async function received(subject: string): Promise<string> {
-  return vi.waitFor(() => {
+  return eventually(() => {
     const line = manager.lines.find((text) => text.includes(`holdfastAlarmSubject.0 = ${subject}\t`));
     if (line === undefined) throw new Error(`nothing about ${subject} in ${manager.lines.join('\n')}`);
     return line;
