@@ -6,19 +6,8 @@ import { readConfig } from '#common/config-file.ts';
 import { SOURCE_NAMES } from '#common/names.ts';
 import { DEFAULT_LIMITS } from '#rules/limits.ts';
 import type { Limits } from '#rules/limits.ts';
-
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** "24h", "30 s", "500ms" → milliseconds. */
-const duration = z.string().transform((text, context) => {
-  const match = /^(\d{1,9})\s*(ms|s|m|h|d)$/.exec(text.trim());
-  const unit = UNIT_MS[match?.[2] ?? ''];
-  if (match === null || unit === undefined) {
-    context.addIssue(`${JSON.stringify(text)} is not a duration: write it like "30s", "10m", "24h" or "7d"`);
-    return z.NEVER;
-  }
-  return Number(match[1]) * unit;
-});
+import { alarmsConfigSchema, atFiles } from './alarms/delivery/config.ts';
+import { duration, durationText } from './duration.ts';
 
 const size = z.string().transform((text, context) => {
   try {
@@ -30,13 +19,6 @@ const size = z.string().transform((text, context) => {
 });
 
 const nodeName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be a host name of letters, digits, "." and "-"');
-
-/** 86400000 → "1d": in the largest unit that leaves no rest, as it is written in the file. */
-export function durationText(ms: number): string {
-  if (ms === 0) return '0s';
-  const [unit, size] = Object.entries(UNIT_MS).findLast(([, each]) => ms % each === 0) ?? ['ms', 1];
-  return `${ms / size}${unit}`;
-}
 
 /** What the checks of one against the other need to have been read. */
 const beats = z.looseObject({ heartbeat: z.number(), lease: z.number() });
@@ -122,6 +104,7 @@ export const controllerConfigSchema = z
           .describe('Clocks that differ by more are in doubt, and nothing is deleted meanwhile.'),
       })
       .prefault({}),
+    alarms: alarmsConfigSchema.describe('Who is told of alarms; see docs/alarms.md.'),
     deletionGrace: duration.prefault('1h').describe('How long the bytes of a set stay after its manifests were deleted.'),
     watch: z
       .strictObject({
@@ -169,5 +152,6 @@ export async function loadControllerConfig(path: string): Promise<ControllerConf
     stateDirectory: at(config.stateDirectory),
     grantSigningKey: at(config.grantSigningKey),
     tls: { ca: at(tls.ca), cert: at(tls.cert), key: at(tls.key) },
+    alarms: atFiles(config.alarms, at),
   };
 }

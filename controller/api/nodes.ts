@@ -1,5 +1,7 @@
-import { AppError } from '#common/errors.ts';
+import { AppError, toFault } from '#common/errors.ts';
 import type * as api from '#common/gen/holdfast/v1/admin.ts';
+import { createChannels } from '../alarms/delivery/channels.ts';
+import { testChannels } from '../alarms/delivery/test-channels.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
 import type { AgentFacts } from '../sessions/sessions.ts';
@@ -8,10 +10,13 @@ import { pageByName, pageRequest } from './from-proto.ts';
 import { settingsOf } from './settings.ts';
 import { agentMessage, alarmMessage } from './to-proto.ts';
 
-type Names = 'getAgent' | 'listAgents' | 'getSpace' | 'listAlarms' | 'getConfig';
+type Names = 'getAgent' | 'listAgents' | 'getSpace' | 'listAlarms' | 'testAlarms' | 'getConfig';
+
+/** Longer than the time-out of any channel that is not configured otherwise: a person waits. */
+const TEST_MS = 60_000;
 
 export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
-  const { log, store, sessions, config } = io;
+  const { log, store, sessions, config, clock } = io;
   const roleOf = (node: string) => {
     if (node === config.managementNodes.active) return 'active';
     return node === config.managementNodes.standby ? 'standby' : '';
@@ -40,6 +45,12 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
         vault === undefined ? [] : [{ node, managementRole: roleOf(node), vault: vault.space }],
       ),
     })),
+
+    testAlarms: adminCall(log, async (_request: api.TestAlarmsRequest) => {
+      const test = { origin: config.managementNodes.active, nowMs: clock.now() };
+      const answers = await testChannels(createChannels(config.alarms), test, AbortSignal.timeout(TEST_MS));
+      return { channels: answers.map(({ channel, error }) => ({ channel, failed: error && toFault(error) })) };
+    }),
 
     getConfig: adminCall(log, async (_request: api.GetConfigRequest) => ({ settings: settingsOf(config) })),
 

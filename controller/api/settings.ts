@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { formatSize } from '#common/bytes.ts';
 import type { Setting } from '#common/gen/holdfast/v1/admin.ts';
-import { controllerConfigSchema, durationText } from '../config.ts';
+import { controllerConfigSchema } from '../config.ts';
+import { durationText } from '../duration.ts';
 import type { ControllerConfig } from '../config.ts';
 
 const node = z.looseObject({

@@ -31,7 +31,6 @@ const RUN_STATES: Readonly<Record<Run['state'], RunState>> = {
 };
 /** A task that was skipped is as ready as before. */
 const TASK_STATES: Readonly<Record<Run['state'], TaskState>> = {
-  skipped: TaskState.TASK_STATE_READY,
   waiting: TaskState.TASK_STATE_WAITING,
   running: TaskState.TASK_STATE_RUNNING,
   successful: TaskState.TASK_STATE_SUCCESSFUL,

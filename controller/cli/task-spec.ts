@@ -1,5 +1,6 @@
 /** A task's definition from the options of the command line, and in words again. */
 import type { Command } from 'commander';
+import { WhenLate } from '#common/gen/holdfast/v1/admin.ts';
 import type { TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
 import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
 import type { Source } from '#common/gen/holdfast/v1/types.ts';
@@ -66,6 +67,9 @@ export function emptySpec(name: string): TaskSpec {
     target: { pathType: { $case: 'localDir', value: {} } },
     copies: 2,
     mode: { $case: 'manual', value: {} },
+    whenLate: WhenLate.WHEN_LATE_UNSPECIFIED,
+    retention: undefined,
+    wantedAgeSeconds: 0n,
   };
 }
 

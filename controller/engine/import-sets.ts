@@ -161,11 +161,14 @@ async function recordRun(change: Change, io: EngineIo, set: BackupSet, manifests
       fault: undefined,
       file,
       storedOn: nodes,
+      givenUp: false,
       startedMs: set.createdMs,
       endedMs: set.createdMs,
     })),
     stopReason: undefined,
     startedFrom: undefined,
+    topology: set.topology,
+    productVersion: set.productVersion,
   };
   await change.recordPast(run);
   await note(change, io, run.id, '', 'info', 'rebuilt from the manifests in the vaults: its end and its log are not known');

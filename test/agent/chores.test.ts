@@ -95,7 +95,7 @@ describe('a deletion', () => {
   const deletion = (flow: Flow, id: string, file: BackupFile) =>
     flow.chore(id, {
       $case: 'delete',
-      value: { files: [file], vault: flow.access(flow.active, `run-${id}`), incompletePrefixes: [PREFIX] },
+      value: { files: [file], vault: flow.access(flow.active, `run-${id}`), incompletePrefixes: [PREFIX], manifestsOnly: false },
     });
 
   test('removes the manifest first, all below the prefix, and may be repeated', async () => {

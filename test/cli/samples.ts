@@ -1,6 +1,6 @@
 /** Answers of a controller, whole, with parts to replace. */
 import type { BackupFileSet, Run, Task } from '#common/gen/holdfast/v1/admin.ts';
-import { RunKind, SetState, TaskState, Trigger } from '#common/gen/holdfast/v1/admin.ts';
+import { RunKind, SetState, TaskState, Trigger, WhenLate } from '#common/gen/holdfast/v1/admin.ts';
 import { BackupPolicy, RunState } from '#common/gen/holdfast/v1/types.ts';
 
 /** 2026-11-24T09:30:00Z */
@@ -17,6 +17,9 @@ export function task(change: Partial<Task> = {}): Task {
       target: { pathType: { $case: 'localDir', value: {} } },
       copies: 3,
       mode: { $case: 'periodic', value: { startMs: 0n, periodSeconds: 86_400n } },
+      whenLate: WhenLate.WHEN_LATE_POSTPONE,
+      retention: undefined,
+      wantedAgeSeconds: 0n,
     },
     createdMs: AT,
     state: TaskState.TASK_STATE_READY,
@@ -24,6 +27,7 @@ export function task(change: Partial<Task> = {}): Task {
     nextStartMs: AT + 86_400_000n,
     lastRunId: '',
     system: false,
+    lockedSinceMs: 0n,
     ...change,
   };
 }
@@ -85,6 +89,7 @@ export function set(change: Partial<BackupFileSet> = {}): BackupFileSet {
     verifiedMs: 0n,
     productVersion: '0.1.0',
     missingSources: [],
+    pinned: false,
     ...change,
   };
 }

@@ -7,7 +7,7 @@ import { createAuthority, createGrantKeys, issueCertificate } from '#common/cert
 import type { KeyAndCertificate } from '#common/certificates.ts';
 import { systemClock } from '#common/clock.ts';
 import type { Clock } from '#common/clock.ts';
-import { AdminServiceClient, AdminServiceService } from '#common/gen/holdfast/v1/admin.ts';
+import { AdminServiceClient, AdminServiceService, WhenLate } from '#common/gen/holdfast/v1/admin.ts';
 import type { Run, TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
 import { BackupPolicy, RunState } from '#common/gen/holdfast/v1/types.ts';
 import type { Source } from '#common/gen/holdfast/v1/types.ts';
@@ -22,19 +22,25 @@ import type { Store } from '../../controller/store/store.ts';
 import { connectAgent } from './fake-agent.ts';
 import type { AgentOptions, FakeAgent } from './fake-agent.ts';
 
-/** The machine's clock, which a test may put forward. */
+/** The machine's clock, which a test may move. */
 export interface MovableClock extends Clock {
+  /** So much time passes, for everybody. */
   advance(ms: number): void;
+  /** Somebody sets the wall clock, forward or back; no time passes. */
+  set(ms: number): void;
 }
 
 export function movableClock(): MovableClock {
-  let ahead = 0;
+  let [wall, steady] = [0, 0];
   return {
-    now: () => systemClock.now() + ahead,
-    // Durations stay real: a clock that is set forward loses no agent.
-    monotonic: () => systemClock.monotonic(),
+    now: () => systemClock.now() + wall,
+    monotonic: () => systemClock.monotonic() + steady,
     sleep: (ms, signal) => systemClock.sleep(ms, signal),
-    advance: (ms) => void (ahead += ms),
+    advance(ms) {
+      wall += ms;
+      steady += ms;
+    },
+    set: (ms) => void (wall += ms),
   };
 }
 
@@ -85,6 +91,8 @@ export async function startCluster(
     lease: '2s',
     tick: '50ms',
     planTimeout: '5s',
+    deletionGrace: '0s',
+    watch: { every: '50ms' },
     ...settings,
   });
   const log = createLogger('controller');
@@ -171,6 +179,9 @@ export function taskSpec(name: string, changes: Partial<TaskSpec> = {}): TaskSpe
     target: { pathType: { $case: 'localDir', value: {} } },
     copies: 2,
     mode: { $case: 'manual', value: {} },
+    whenLate: WhenLate.WHEN_LATE_UNSPECIFIED,
+    retention: undefined,
+    wantedAgeSeconds: 0n,
     ...changes,
   };
 }

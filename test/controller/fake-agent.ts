@@ -50,6 +50,19 @@ export const vaultFacts = (node: string, freeBytes = 100n * GB): VaultFacts => (
   space: { totalBytes: 200n * GB, freeBytes, usedByBackupsBytes: 0n },
 });
 
+/** Of a node whose clock shows this. */
+export const hostFacts = (clockMs: number): HostFacts => ({
+  hostname: '',
+  os: '',
+  kernel: '',
+  cpus: 1,
+  memoryBytes: 1n,
+  freeMemoryBytes: 1n,
+  loadPercent: 0,
+  uptimeSeconds: 1n,
+  clockMs: BigInt(clockMs),
+});
+
 export async function connectAgent(
   address: string,
   tls: TlsFiles,
@@ -116,6 +129,7 @@ export async function connectAgent(
     vault,
     running: [...running],
     finished: [...finished],
+    certificateEndsMs: 0n,
   };
   line.write({ message: { $case: 'hello', value: hello } });
   const gone = new AbortController();

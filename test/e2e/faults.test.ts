@@ -3,7 +3,7 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import type { AdminServiceClient } from '#common/gen/holdfast/v1/admin.ts';
 import { BackupPolicy, RunState } from '#common/gen/holdfast/v1/types.ts';
-import { AdminServiceService as Admin, SetState } from '#common/gen/holdfast/v1/admin.ts';
+import { AdminServiceService as Admin, SetState, WhenLate } from '#common/gen/holdfast/v1/admin.ts';
 import {
   call,
   connectAdmin,
@@ -32,6 +32,9 @@ beforeAll(async () => {
       target: { pathType: { $case: 'localDir', value: {} } },
       copies: 2,
       mode: { $case: 'manual', value: {} },
+      whenLate: WhenLate.WHEN_LATE_UNSPECIFIED,
+      retention: undefined,
+      wantedAgeSeconds: 0n,
     },
   });
 });

@@ -57,7 +57,7 @@ describe('of the sets of a task', () => {
     expect(goes(four, { copies: 1, keepMs: 3 * DAY })).toEqual(['b', 'a']);
   });
   test('the newest of each day, week and month stays', () => {
-    const year = Array.from({ length: 400 }, (_, n) => set(`n${n}`, n / 2));
+    const year = Array.from({ length: 400 }, (_, n) => set(`n${n}`, n / 2)).toReversed();
     const kept = plan(year, { copies: 1, daily: 3, weekly: 2, monthly: 2 }).filter(({ stays }) => stays);
     expect(kept.map(({ id, reasons }) => `${id}: ${reasons.join(', ')}`)).toEqual([
       'n0: the newest good set, copy 1 of 1, the newest of the day 2026-11-24, the newest of the week 2026-W48, the newest of the month 2026-11',
@@ -65,6 +65,9 @@ describe('of the sets of a task', () => {
       'n4: the newest of the day 2026-11-22, the newest of the week 2026-W47',
       'n48: the newest of the month 2026-10',
     ]);
+  });
+  test('those that are newest by their times stay too, when old ones were imported last', () => {
+    expect(goes([set('new', 1), set('newer', 0), set('old', 9), set('older', 10), set('oldest', 11)])).toEqual(['old']);
   });
   test('nothing goes while the clock is in doubt, and the reason is told of each', () => {
     const verdicts = plan(four, {}, 'the clock was set back');
@@ -111,13 +114,13 @@ test('whatever the sets and the policy, what must stay stays, and pruning twice 
       const verdicts = retentionPlan(sets, of, NOW, inDoubt ? 'doubt' : undefined);
       const stays = new Map(verdicts.map((verdict) => [verdict.id, verdict.stays]));
       const alive = sets.filter(({ deleting }) => !deleting);
-      const whole = alive.filter((each) => each.whole).toSorted((a, b) => b.createdMs - a.createdMs);
+      const whole = alive.filter((each) => each.whole).toReversed();
 
       expect(verdicts).toHaveLength(sets.length);
       for (const { reasons } of verdicts) expect(reasons.length).toBeGreaterThan(0);
       // The last good one, pinned ones, those being read.
-      const newest = whole.filter(({ createdMs }) => createdMs === whole[0]?.createdMs);
-      if (newest.length > 0) expect(newest.some(({ id }) => stays.get(id))).toBe(true);
+      const newest = [whole[0], whole.toSorted((a, b) => b.createdMs - a.createdMs)[0]];
+      for (const each of newest) if (each !== undefined && !each.pinned) expect(stays.get(each.id)).toBe(true);
       for (const { id, pinned, reading } of alive) if (pinned || reading || inDoubt) expect(stays.get(id)).toBe(true);
       // As many copies as were asked for, or all there are.
       const copies = whole.filter(({ pinned }) => !pinned);

@@ -10,6 +10,11 @@ import {
   spaceRunningOut,
 } from '../../controller/rules/conditions.ts';
 import type { WatchedTask } from '../../controller/rules/conditions.ts';
+import { ALARMS, isTooLarge } from '../../controller/rules/alarms.ts';
+import { outcomeOf } from '../../controller/rules/outcome.ts';
+import { judgeRestore } from '../../controller/rules/restore.ts';
+import { retryAfterMs } from '../../controller/rules/retry.ts';
+import type { Schedule } from '../../controller/rules/schedule.ts';
 import { DEFAULT_LIMITS } from '../../controller/rules/limits.ts';
 import { levelOf } from '../../controller/rules/policy.ts';
 import { RUN_STATES, hasEnded, mayBecome } from '../../controller/rules/run-state.ts';
@@ -155,4 +160,66 @@ test('every fault of a task is named at once', () => {
   expect(
     taskFaults({ ...good, retention, schedule: { kind: 'calendar', cron: '', zone: '' }, calendarFault: 'no' }, DEFAULT_LIMITS),
   ).toEqual(['no']);
+});
+
+describe('a run', () => {
+  test.each<[string[], ReturnType<typeof outcomeOf>]>([
+    [['successful', 'running'], { kind: 'open' }],
+    [['failed', 'waiting'], { kind: 'open' }],
+    [['successful', 'successful'], { kind: 'ended', state: 'successful', reason: undefined }],
+    [['successful', 'failed'], { kind: 'ended', state: 'failed', reason: 's1: why' }],
+    [['stopped', 'failed'], { kind: 'ended', state: 'failed', reason: 's1: why' }],
+    [['stopped', 'successful'], { kind: 'ended', state: 'stopped', reason: 's0: why' }],
+  ])('whose sources are %j', (states, outcome) => {
+    expect(outcomeOf(states.map((state, n) => ({ source: `s${n}`, state, reason: 'why' })))).toEqual(outcome);
+  });
+});
+
+describe('a restore', () => {
+  const set = { id: 's', deleting: false, productVersion: '1', topology: ['a: OMS'], sources: ['OMS', 'LdapServer'] };
+  const options = { directory: '', otherVersion: false, otherTopology: false };
+  const judge = (changes: Partial<Parameters<typeof judgeRestore>[0]>) =>
+    judgeRestore({ set, sources: set.sources, options, productVersion: '1', topology: ['a: OMS'], ...changes });
+
+  test('of the same version and topology is neither refused nor warned of', () => {
+    expect(judge({})).toEqual({ refusals: [], warnings: [] });
+  });
+
+  test('is refused with each reason, and warned of where it was overridden', () => {
+    expect(judge({ productVersion: '2', topology: [] }).refusals).toHaveLength(2);
+    const overridden = judge({
+      productVersion: '2',
+      topology: [],
+      options: { ...options, otherVersion: true, otherTopology: true },
+    });
+    expect(overridden.refusals).toEqual([]);
+    expect(overridden.warnings).toHaveLength(2);
+    expect(judge({ set: { ...set, deleting: true } }).refusals).toHaveLength(1);
+    expect(judge({ sources: ['OMS', 'LdapServer', 'NameNode'] }).refusals).toHaveLength(1);
+    expect(judge({ sources: ['OMS'] }).warnings).toEqual([expect.stringContaining('belong together')]);
+  });
+});
+
+test('a chore that fails again and again is tried ever more rarely, unless the other side was only away', () => {
+  const lease = 30_000;
+  expect([1, 2, 3, 10, 1000].map((times) => retryAfterMs(times, false, lease))).toEqual([
+    10_000, 20_000, 40_000, 3_600_000, 3_600_000,
+  ]);
+  expect(retryAfterMs(1000, true, lease)).toBe(10_000);
+});
+
+test('the specifications of default are kept to the byte, and a source without one is never too large', () => {
+  expect([isTooLarge('OMS', 10_000_000n), isTooLarge('OMS', 10_000_001n)]).toEqual([false, true]);
+  expect(isTooLarge('Hive', 10n ** 15n)).toBe(false);
+  expect(new Set(Object.values(ALARMS).map(({ id }) => id)).size).toBe(Object.keys(ALARMS).length);
+});
+
+test.each([0, 120_000, 366 * 24 * HOUR + 1, Number.MAX_SAFE_INTEGER])('a period of %d ms is no period', (periodMs) => {
+  const sources = [{ source: 'OMS', full: true, databases: [] }];
+  const retention = { copies: 1, keepMs: undefined, daily: 0, weekly: 0, monthly: 0 };
+  const task = { name: 'abc', sources, targetKnown: true, retention, calendarFault: undefined, wantedAgeMs: undefined };
+  const faults = (schedule: Schedule) => taskFaults({ ...task, schedule }, DEFAULT_LIMITS);
+  expect(faults({ kind: 'periodic', startMs: 0, periodMs })).toHaveLength(1);
+  expect(faults({ kind: 'periodic', startMs: 0, periodMs: 120_001 })).toEqual([]);
+  expect(faults({ kind: 'periodic', startMs: 9e15, periodMs: 120_001 })).toHaveLength(1);
 });

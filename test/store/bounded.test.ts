@@ -42,7 +42,7 @@ function history(kind: Database['kind']): string[] {
       ? `(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < ${count}) SELECT n FROM s) AS s`
       : `generate_series(1, ${count}) AS s(n)`;
   const text = kind === 'sqlite' ? "'x' || n" : "'x' || n::text";
-  const set = `'{"id":"s","deleting":false,"files":[{"file":{},"nodes":["mn1"]}]}'`;
+  const set = `'{"id":"s","files":[{"file":{},"nodes":["mn1"]}]}'`;
   return [
     `INSERT INTO runs (id, task, state, body) SELECT ${text}, 'task' || (n % 200), CASE WHEN n IN (5, 50000, 99999) THEN 'waiting' ELSE 'successful' END, '{}' FROM ${numbers(RUNS)}`,
     `INSERT INTO log (run, body) SELECT 'x' || (n % 1000), '{}' FROM ${numbers(RUNS)}`,

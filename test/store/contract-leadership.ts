@@ -87,13 +87,13 @@ export function leadershipContract(home: NewHome): void {
 
     it('goes to one of many who ask at once, and no change is lost as it goes round', async () => {
       await using place = await home();
-      await (await place.open()).transaction((view) => view.putTask(taskOf('counter', { copies: 0 })));
+      await (await place.open()).transaction((view) => view.putTask(taskOf('counter', { lastStartedMs: 0 })));
       let done = 0;
       const turn = async () => {
         const store = await place.open();
         try {
           await store.transaction(async (view) => {
-            await view.putTask(taskOf('counter', { copies: ((await view.task('counter'))?.copies ?? 0) + 1 }));
+            await view.putTask(taskOf('counter', { lastStartedMs: ((await view.task('counter'))?.lastStartedMs ?? 0) + 1 }));
           });
           done++;
         } catch (error) {
@@ -103,7 +103,7 @@ export function leadershipContract(home: NewHome): void {
       await Promise.all(Array.from({ length: 5 }, turn));
       const last = await place.open();
       expect(done).toBeGreaterThan(0);
-      expect((await last.task('counter'))?.copies).toBe(done);
+      expect((await last.task('counter'))?.lastStartedMs).toBe(done);
     });
   });
 }

@@ -127,7 +127,7 @@ export function listsContract(home: NewHome): void {
         await view.putSet(setOf('whole', 'a', ['mn2', 'mn1']));
         await view.putSet(setOf('lacks mn2', 'a', ['mn1']));
         await view.putSet(setOf('nowhere', 'a', []));
-        await view.putSet(setOf('goes', 'a', ['mn1'], { deleting: true }));
+        await view.putSet(setOf('goes', 'a', ['mn1'], { deleting: { sinceMs: 1, unlisted: [] } }));
         await view.putSet(setOf('also elsewhere', 'b', ['mn1', 'mn2', 'aaa', 'zzz']));
         await view.putSet({ ...two, files: [...two.files, ...setOf('', '', ['mn2']).files] });
       });
@@ -136,7 +136,9 @@ export function listsContract(home: NewHome): void {
       expect(ids(await store.setsLacking(['mn1', 'mn2']))).toEqual(['lacks mn2', 'nowhere', 'two files']);
       expect(ids(await store.setsLacking(['mn1']))).toEqual(['nowhere', 'two files']);
       expect(ids(await store.setsOf('a'))).toEqual(['whole', 'lacks mn2', 'nowhere']);
-      await store.transaction((view) => view.putSet(setOf('lacks mn2', 'a', ['mn1', 'mn2'], { deleting: true })));
+      await store.transaction((view) =>
+        view.putSet(setOf('lacks mn2', 'a', ['mn1', 'mn2'], { deleting: { sinceMs: 1, unlisted: [] } })),
+      );
       expect(ids(await store.setsToDelete(100))).toEqual(['lacks mn2', 'goes']);
       expect(ids(await store.setsLacking(['mn1', 'mn2']))).toEqual(['nowhere', 'two files']);
     });

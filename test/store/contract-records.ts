@@ -50,8 +50,8 @@ export function recordsContract(home: NewHome): void {
       await using place = await home();
       const store = await place.open();
       await store.transaction(async (view) => {
-        await view.putTask(taskOf('a', { copies: 1 }));
-        await view.putTask(taskOf('a', { copies: 9 }));
+        await view.putTask(taskOf('a', { lastStartedMs: 1 }));
+        await view.putTask(taskOf('a', { lastStartedMs: 9 }));
         for (const id of ['r1', 'r2']) await view.putRun(runOf(id, 'waiting'));
         await view.putRun(runOf('r1', 'stopped'));
         for (const id of ['s1', 's2']) await view.putSet(setOf(id, 'a', ['mn1']));
@@ -59,7 +59,7 @@ export function recordsContract(home: NewHome): void {
         await view.putRestore(restoreOf('x', 's1'));
         await view.putRestore({ ...restoreOf('x', 's1'), lastRunId: 'r9' });
       });
-      expect((await store.tasks()).map(({ copies }) => copies)).toEqual([9]);
+      expect((await store.tasks()).map(({ lastStartedMs }) => lastStartedMs)).toEqual([9]);
       expect((await everyPage((page) => store.listRuns('', page))).map(({ id, state }) => [id, state])).toEqual([
         ['r2', 'waiting'],
         ['r1', 'stopped'],
@@ -143,14 +143,14 @@ export function recordsContract(home: NewHome): void {
     it('loses no change when many are asked for at once', async () => {
       await using place = await home();
       const store = await place.open();
-      await store.transaction((view) => view.putTask(taskOf('counter', { copies: 0 })));
+      await store.transaction((view) => view.putTask(taskOf('counter', { lastStartedMs: 0 })));
       const increase = () =>
         store.transaction(async (view) => {
           const task = await view.task('counter');
-          await view.putTask(taskOf('counter', { copies: (task?.copies ?? 0) + 1 }));
+          await view.putTask(taskOf('counter', { lastStartedMs: (task?.lastStartedMs ?? 0) + 1 }));
         });
       await Promise.all(Array.from({ length: 40 }, increase));
-      expect((await store.task('counter'))?.copies).toBe(40);
+      expect((await store.task('counter'))?.lastStartedMs).toBe(40);
     });
   });
 }

@@ -59,7 +59,7 @@ describe.each(Object.entries(KINDS))('a catalogue on %s', (_name, kind) => {
       ...(STEPS[0] ?? []).map((statement) => statementFor(old.kind, statement)),
       ...old.setVersion(1),
       `INSERT INTO runs (id, task, state, body) VALUES ('r1', 'nightly', 'running', ${body(runOf('r1', 'running'))})`,
-      `INSERT INTO sets (id, task, body) VALUES ('goes', 'nightly', ${body(setOf('goes', 'nightly', ['mn1'], { deleting: true }))})`,
+      `INSERT INTO sets (id, task, body) VALUES ('goes', 'nightly', ${body(setOf('goes', 'nightly', ['mn1'], { deleting: { sinceMs: 1, unlisted: [] } }))})`,
       `INSERT INTO sets (id, task, body) VALUES ('lacks', 'nightly', ${body(setOf('lacks', 'nightly', ['mn1']))})`,
       `INSERT INTO sets (id, task, body) VALUES ('whole', 'nightly', ${body(setOf('whole', 'nightly', ['mn1', 'mn2']))})`,
     );

@@ -117,7 +117,7 @@ describe('changes', () => {
       let waits: Promise<unknown> = Promise.resolve();
       await store.transaction(async (view) => {
         attempts++;
-        await view.putTask(taskOf('once', { copies: attempts }));
+        await view.putTask(taskOf('once', { lastStartedMs: attempts }));
         if (attempts === 1) {
           waits = foreign.query('select * from leadership for update').then(() => foreign.query('commit'));
           await vi.waitFor(
@@ -135,7 +135,7 @@ describe('changes', () => {
       });
       await waits;
       expect(attempts).toBe(2);
-      expect((await store.task('once'))?.copies).toBe(2);
+      expect((await store.task('once'))?.lastStartedMs).toBe(2);
       expect((await store.listAudit({ size: 10, token: '' })).items.length).toBe(1);
     } finally {
       await foreign.end();
@@ -151,11 +151,11 @@ describe('changes', () => {
       Array.from({ length: 20 }, () =>
         store.transaction(async (view) => {
           attempts++;
-          await view.putTask(taskOf('counter', { copies: ((await view.task('counter'))?.copies ?? 0) + 1 }));
+          await view.putTask(taskOf('counter', { lastStartedMs: ((await view.task('counter'))?.lastStartedMs ?? 0) + 1 }));
         }),
       ),
     );
-    expect((await store.task('counter'))?.copies).toBe(20);
+    expect((await store.task('counter'))?.lastStartedMs).toBe(20);
     expect(attempts, 'none had to be done again').toBe(20);
   });
 

@@ -1,17 +1,8 @@
 /** Records for the tests of the catalogue. */
 import type { SourceName } from '#common/names.ts';
 import type { AuditLine, Page, PageRequest } from '../../controller/store/store.ts';
-import type {
-  BackupFile,
-  BackupSet,
-  Leftover,
-  LogLine,
-  Restore,
-  Run,
-  RunState,
-  SourceRun,
-  Task,
-} from '../../controller/model.ts';
+import type { BackupFile, BackupSet, Leftover, LogLine, Restore, Run, SourceRun, Task } from '../../controller/model.ts';
+import type { RunState } from '../../controller/rules/run-state.ts';
 
 /** Beyond what a double can count: sizes must come back to the byte. */
 export const HUGE = 9_007_199_254_740_993n;
@@ -24,7 +15,10 @@ export function taskOf(name: string, change: Partial<Task> = {}): Task {
     createdMs: 1_700_000_000_000,
     system: false,
     sources: [{ source: 'OMS', databases: [], nameService: '' }],
-    copies: 2,
+    retention: { copies: 2, keepMs: undefined, daily: 0, weekly: 0, monthly: 0 },
+    whenLate: 'postpone',
+    wantedAgeMs: undefined,
+    lockedMs: undefined,
     schedule: { kind: 'periodic', startMs: 1, periodMs: 3_600_000 },
     locked: false,
     nextStartMs: undefined,
@@ -92,7 +86,8 @@ export function setOf(id: string, task: string, nodes: readonly string[], change
     createdMs: 1,
     files: [{ file: fileOf('OMS'), nodes }],
     missingSources: [],
-    deleting: false,
+    pinned: false,
+    deleting: undefined,
     verifiedMs: undefined,
     productVersion: '1',
     topology: ['dn1: OMS'],
