@@ -297,7 +297,11 @@ describe('the upkeep', () => {
     mn2.finish(told(mn2, 'mirror')[0] as Assign, failure('cut off'));
     await until(() => cluster.admin().deleteSet({ requestId: '', id }));
     await until(async () => expect(await sets()).toEqual([]));
-    expect(deletions(mn1).flatMap(({ files }) => files)).toHaveLength(1);
+    // Its manifest first, then its bytes.
+    expect(deletions(mn1).map(({ files, manifestsOnly }) => [files.length, manifestsOnly])).toEqual([
+      [1, true],
+      [1, false],
+    ]);
     await until(() => expect(cleared(mn2)).toEqual([expect.stringMatching(/^nightly_\d{14}\/OMS_\d{14}\/$/)]));
   });
 });

@@ -57,7 +57,7 @@ defaultTask: { period: 120s, copies: 0 }
       /:5: managementNodes\.standby: active and standby must be two nodes/,
       /:6: lease: "soon" is not a duration/,
       /:7: retention: unknown field/,
-      /:8: defaultTask\.period: must be more than 120 s/,
+      /:8: defaultTask\.period: must be more than limits.shortestGap \(120 s by default\)/,
       /:8: defaultTask\.copies: /,
     ]) {
       expect(error).toMatch(fault);

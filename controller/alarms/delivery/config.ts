@@ -69,9 +69,9 @@ const snmp = z.discriminatedUnion('version', [
 
 export const alarmsConfigSchema = z
   .strictObject({
-    webhooks: z.array(webhook).default([]),
-    email: z.array(email).default([]),
-    snmp: z.array(snmp).default([]),
+    webhooks: z.array(webhook).default([]).describe('Told by HTTP, in the format of Alertmanager.'),
+    email: z.array(email).default([]).describe('Told by mail.'),
+    snmp: z.array(snmp).default([]).describe('Told by SNMP v2c or v3.'),
   })
   .superRefine((alarms, context) => {
     for (const kind of ['webhooks', 'email', 'snmp'] as const) {
