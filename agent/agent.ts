@@ -102,7 +102,7 @@ export async function startAgent(
       return {
         node: config.node,
         version: PRODUCT_VERSION,
-        host: await readHostFacts(clock),
+        host: await readHostFacts(clock, config.stateDirectory),
         sources: [...sources.keys()],
         vault: await vaultFacts(),
         // What a death cut off is told as running until it is put right: the controller must not hand it out again meanwhile.
@@ -111,7 +111,11 @@ export async function startAgent(
       };
     },
     unacknowledged: () => journal.finished(),
-    heartbeat: async () => ({ host: await readHostFacts(clock), vault: await vaultFacts(), running: runner.running() }),
+    heartbeat: async () => ({
+      host: await readHostFacts(clock, config.stateDirectory),
+      vault: await vaultFacts(),
+      running: runner.running(),
+    }),
     onAssign: (assign) => accept(assign, { journal, runner, clock, tell: (ended) => session.finished(ended) }),
     onCancel: (id, reason) => runner.cancel(id, reason),
     onAcknowledged: (id) => journal.acknowledge(id),
