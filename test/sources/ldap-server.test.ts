@@ -337,7 +337,7 @@ describe('a backup of LdapServer', () => {
       log: () => undefined,
       progress: () => undefined,
     };
-    await using prepared = await createLdapServerSource(settings()).prepareBackup({ databases: [] }, io);
+    await using prepared = await createLdapServerSource(settings()).prepareBackup({ databases: [], nameService: '' }, io);
     expect(await prepared.estimate()).toBeLessThan(2n ** 26n);
   });
 

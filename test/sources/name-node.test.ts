@@ -87,6 +87,16 @@ describe('a backup of the NameNode', () => {
     await expect(broken.backUp()).rejects.toMatchObject({ code, message: expect.stringMatching(words) as string });
   });
 
+  test('fails when the task is of another NameService than the node, and takes its own', async () => {
+    await using own = await createDriver(createNameNodeSource(settings({ nameService: 'ns1' })));
+    await expect(own.backUp({ nameService: 'hacluster' })).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringMatching(/"hacluster", and that of this node is ns1/) as string,
+    });
+    await own.backUp({ nameService: 'ns1' });
+    await expect(driver.backUp({ nameService: 'ns1' })).rejects.toThrow('that of this node is hacluster');
+  });
+
   test('fails when the NameNode does not use the directory, however whole it looks', async () => {
     const copy = join(lab.directory, 'copied-name');
     await execa('cp', ['-a', nameDirectory, copy]);
