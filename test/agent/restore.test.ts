@@ -176,11 +176,15 @@ describe('a restore', () => {
   test('whose roll back fails too ends in an unknown state, and keeps how to go back', async () => {
     await using flow = await openFlow();
     const { file } = await lost(flow);
-    const agent = await flow.start({ check: fail('it does not start'), rollBack: fail('nor does the old one') });
+    const agent = await flow.start({
+      check: fail('it does not start'),
+      rollBack: fail('nor does the old one', 'Free the disk.'),
+    });
     expect((await agent.run(flow.restore('r1', file))).outcome).toMatchObject({
       $case: 'unknownState',
       value: {
         code: 'UNKNOWN_STATE',
+        hint: 'Free the disk. Follow docs/failures.md, "Restore and roll back failed".',
         message: expect.stringMatching(/it does not start; and then nor does the old one/) as string,
       },
     });
