@@ -6,7 +6,7 @@ import { measureTree, statOrMissing } from '../configuration/tree.ts';
 import { ownershipOf } from '../ownership.ts';
 import type { BackupContent, BackupRequest, PreparedBackup, SourceIo } from '../source.ts';
 import { ROOT, encodeFacts, parseVersion } from './facts.ts';
-import { requireReadable, rollEdits } from './hdfs-tools.ts';
+import { requireReadable, requireSameMajor, rollEdits } from './hdfs-tools.ts';
 import { readPoint, requireImageMd5 } from './name-directory.ts';
 import type { Point } from './name-directory.ts';
 import type { NameNodeSettings } from './settings.ts';
@@ -44,6 +44,7 @@ function requireNameService(settings: NameNodeSettings, wanted: string): void {
 
 async function backUp(settings: NameNodeSettings, current: string, io: SourceIo): Promise<BackupContent> {
   const storage = await requireInUse(settings, io);
+  await requireSameMajor(settings, storage.softwareVersion, io);
   const lastTxid = await rollEdits(settings, io.signal);
   io.log('info', `the edits are rolled: transactions up to ${lastTxid}`);
   const spool = join(io.workDirectory, ROOT);
