@@ -45,7 +45,9 @@ function openDatabase(path: string) {
   return {
     close: () => database.close(),
     prepare(text: string) {
-      const statement = database.prepare(text);
+      // A full disk ends a transaction by itself: to roll that back would fail, and hide the reason.
+      const isOver = text === 'rollback' && !database.isTransaction;
+      const statement = database.prepare(isOver ? 'SELECT 1' : text);
       const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[];
       return {
         reader: statement.columns().length > 0,
