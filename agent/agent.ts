@@ -13,7 +13,7 @@ import type { TlsFiles } from '#common/tls.ts';
 import { PRODUCT_VERSION } from '#common/version.ts';
 import type { AgentConfig } from './config.ts';
 import { claimDirectory } from './only-one.ts';
-import { accept } from './run/accept.ts';
+import { createAccepting } from './run/accept.ts';
 import type { FinishedJob, VaultAccess } from './run/job.ts';
 import { recoverCutOff } from './run/recover.ts';
 import { createRunner } from './run/runner.ts';
@@ -116,7 +116,7 @@ export async function startAgent(
       vault: await vaultFacts(),
       running: runner.running(),
     }),
-    onAssign: (assign) => accept(assign, { journal, runner, clock, tell: (ended) => session.finished(ended) }),
+    onAssign: createAccepting({ journal, runner, clock, tell: (ended) => session.finished(ended) }),
     onCancel: (id, reason) => runner.cancel(id, reason),
     onAcknowledged: (id) => journal.acknowledge(id),
   });

@@ -1,7 +1,7 @@
 /** The bytes of a tar in blocks of a frame's size, file contents read straight into them. Synchronous: it runs in the packing thread. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { AppError } from '#common/errors.ts';
-import { FRAME_BYTES } from './frames.ts';
+import { FRAMES_IN_FLIGHT, FRAME_BYTES } from './frames.ts';
 import { BLOCK, encodeEntry } from './tar-header.ts';
 import type { Walked } from './walk.ts';
 
@@ -87,7 +87,7 @@ export function tarBlocks(walked: Iterable<Walked>, { exactTimes, onEntry }: Tar
       if (used > 0) yield next();
     },
     recycle(done) {
-      if (free.length < 8) free.push(Buffer.from(done.buffer as ArrayBuffer, 0, FRAME_BYTES));
+      if (free.length < FRAMES_IN_FLIGHT) free.push(Buffer.from(done.buffer as ArrayBuffer, 0, FRAME_BYTES));
     },
     contentBytes: () => content,
   };

@@ -45,19 +45,36 @@ function openDatabase(path: string) {
   return {
     close: () => database.close(),
     prepare(text: string) {
-      const statement = database.prepare(text);
+      // A full disk ends a transaction by itself: to roll that back would fail, and hide the reason.
+      const isOver = text === 'rollback' && !database.isTransaction;
+      const statement = database.prepare(isOver ? 'SELECT 1' : text);
       const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[];
       return {
         reader: statement.columns().length > 0,
-        all: (parameters: readonly unknown[]) => statement.all(...values(parameters)),
-        run: (parameters: readonly unknown[]) => statement.run(...values(parameters)),
+        all: (parameters: readonly unknown[]) => orFull(path, () => statement.all(...values(parameters))),
+        run: (parameters: readonly unknown[]) => orFull(path, () => statement.run(...values(parameters))),
         iterate: (parameters: readonly unknown[]) => statement.iterate(...values(parameters)),
       };
     },
   };
 }
 
+/** SQLite says neither which disk is full nor what to do. */
+function orFull<T>(path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    const SQLITE_FULL = 13;
+    if (!hasCode(error, SQLITE_FULL)) throw error;
+    throw new AppError('NO_SPACE', `write the catalogue ${path}: its disk is full`, { cause: error });
+  }
+}
+
 function isBusy(error: unknown): boolean {
   const SQLITE_BUSY = 5;
-  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
+  return hasCode(error, SQLITE_BUSY);
+}
+
+function hasCode(error: unknown, code: number): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === code;
 }

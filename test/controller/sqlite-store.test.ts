@@ -2,6 +2,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteStore } from '../../controller/store/sqlite.ts';
 import { aRun, storeContract } from './store-contract.ts';
@@ -53,6 +54,33 @@ describe('the catalogue in SQLite', () => {
     const still = new DatabaseSync(path);
     expect(still.prepare('PRAGMA user_version').get()).toEqual({ user_version: 99 });
     still.close();
+  });
+
+  test('on a full disk takes nothing, saying so, keeps what it had, and goes on when there is room', async () => {
+    const mount = join(path, '..');
+    await execa('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount]);
+    const store = await openSqliteStore(path);
+    try {
+      await store.transaction((change) => change.putRun(aRun('r1')));
+      const filler = join(mount, 'filler');
+      await execa('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4k'], { reject: false });
+      const many = () =>
+        store.transaction(async (change) => {
+          for (let n = 0; n < 1000; n++) await change.putRun({ ...aRun(`full${n}`), state: 'successful' });
+        });
+      await expect(many()).rejects.toMatchObject({
+        code: 'NO_SPACE',
+        message: `write the catalogue ${path}: its disk is full`,
+      });
+      expect(await store.run('r1')).toEqual(aRun('r1'));
+      expect(await store.run('full0')).toBeUndefined();
+      await rm(filler);
+      await many();
+      expect(await store.run('full999')).toBeDefined();
+    } finally {
+      await store.close();
+      await execa('umount', [mount]);
+    }
   });
 
   test('that is no database is refused by name', async () => {
