@@ -13,7 +13,7 @@ import type { TlsFiles } from '#common/tls.ts';
 import { PRODUCT_VERSION } from '#common/version.ts';
 import type { AgentConfig } from './config.ts';
 import { claimDirectory } from './only-one.ts';
-import { accept } from './run/accept.ts';
+import { createAccepting } from './run/accept.ts';
 import type { FinishedJob, VaultAccess } from './run/job.ts';
 import { recoverCutOff } from './run/recover.ts';
 import { createRunner } from './run/runner.ts';
@@ -102,7 +102,7 @@ export async function startAgent(
       return {
         node: config.node,
         version: PRODUCT_VERSION,
-        host: await readHostFacts(clock),
+        host: await readHostFacts(clock, config.stateDirectory),
         sources: [...sources.keys()],
         vault: await vaultFacts(),
         // What a death cut off is told as running until it is put right: the controller must not hand it out again meanwhile.
@@ -112,8 +112,12 @@ export async function startAgent(
       };
     },
     unacknowledged: () => journal.finished(),
-    heartbeat: async () => ({ host: await readHostFacts(clock), vault: await vaultFacts(), running: runner.running() }),
-    onAssign: (assign) => accept(assign, { journal, runner, clock, tell: (ended) => session.finished(ended) }),
+    heartbeat: async () => ({
+      host: await readHostFacts(clock, config.stateDirectory),
+      vault: await vaultFacts(),
+      running: runner.running(),
+    }),
+    onAssign: createAccepting({ journal, runner, clock, tell: (ended) => session.finished(ended) }),
     onCancel: (id, reason) => runner.cancel(id, reason),
     onAcknowledged: (id) => journal.acknowledge(id),
   });

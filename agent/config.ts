@@ -39,9 +39,9 @@ export const agentConfigSchema = z.strictObject({
   concurrency: z.int().min(1).max(16).default(2),
   /** zstd level of archives. */
   compressionLevel: z.int().min(1).max(19).default(1),
-  /** HTTP/2 flow-control window of transfers: 8 MiB for a LAN, 32 MiB for long lines (throughput ≈ window ÷ round trip). */
+  /** HTTP/2 flow-control window of transfers: 8 MiB for a LAN, 32 MiB for long lines (throughput ≈ window ÷ round trip). HTTP/2 begins at 64 KiB and ends below 2 GiB. */
   transferWindow: size
-    .refine((bytes) => bytes >= 65_535n && bytes < 2n ** 31n, 'must be from 64 KiB to less than 2 GiB, as HTTP/2 has it')
+    .refine((bytes) => bytes >= 2n ** 16n && bytes <= 2n ** 30n, 'must be from 64 KiB to 1 GiB')
     .default(8n * 2n ** 20n),
   vault: vaultSchema.optional(),
   sources: sourcesSchema,

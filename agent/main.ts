@@ -2,7 +2,8 @@
 import { once } from 'node:events';
 import { Command } from 'commander';
 import { systemClock } from '#common/clock.ts';
-import { ERROR_CODES, toAppError } from '#common/errors.ts';
+import { runDaemon } from '#common/daemon.ts';
+import { ERROR_CODES } from '#common/errors.ts';
 import { createLogger } from '#common/log.ts';
 import { PRODUCT_VERSION } from '#common/version.ts';
 import { startAgent } from './agent.ts';
@@ -12,8 +13,7 @@ import { stopInTime } from './stop-in-time.ts';
 const program = new Command('holdfast agent')
   .description('The agent of a node: holds its vault (management nodes), backs up and restores its sources.')
   .version(PRODUCT_VERSION)
-  .requiredOption('--config <file>', 'agent.yaml of this node, as written by `holdfast init`')
-  .parse();
+  .requiredOption('--config <file>', 'agent.yaml of this node, as written by `holdfast init`');
 
 /** Shorter than the 90 s after which systemd kills. */
 const STOP_MS = 60_000;
@@ -34,10 +34,4 @@ async function main(): Promise<void> {
   process.exit(ERROR_CODES.TIMEOUT.exit);
 }
 
-try {
-  await main();
-} catch (caught) {
-  const error = toAppError(caught, 'start the agent');
-  process.stderr.write(`error: ${error.message}\nnext: ${error.hint}\n`);
-  process.exitCode = ERROR_CODES[error.code].exit;
-}
+await runDaemon(program, 'start the agent', main);

@@ -1,4 +1,5 @@
 /** Runs the tools of the sources (pg_dump, slapcat, …): their own words in the error, killed with all their children when stopped. */
+import { access } from 'node:fs/promises';
 import { execa } from 'execa';
 import { AppError } from '#common/errors.ts';
 
@@ -63,12 +64,9 @@ export async function runTool(run: ToolRun): Promise<ToolResult> {
     if (result.isMaxBuffer) {
       throw new AppError('TOOL', `${run.doing}: ${run.command} wrote more than ${OUTPUT_LIMIT} bytes, and was killed`);
     }
+    if (result.code === 'ENOENT') throw await notStarted(run);
     // 127 and setpriv's own voice: it could not execute the tool.
-    if (result.code === 'ENOENT' || (result.exitCode === 127 && result.stderr.startsWith('setpriv: '))) {
-      throw new AppError('TOOL', `${run.doing}: the tool ${run.command} is not installed on this node`, {
-        hint: `Install it, or set its path in the agent's configuration.`,
-      });
-    }
+    if (result.exitCode === 127 && result.stderr.startsWith('setpriv: ')) throw notInstalled(run.doing, run.command);
     if (result.exitCode === undefined || !(run.accept ?? [0]).includes(result.exitCode)) {
       const how =
         result.signal === undefined
@@ -80,6 +78,25 @@ export async function runTool(run: ToolRun): Promise<ToolResult> {
   } finally {
     stop.removeEventListener('abort', onAbort);
   }
+}
+
+/** Node says ENOENT of both: a program that is not there, and a directory to start it in that is not. */
+async function notStarted({ doing, cwd }: ToolRun): Promise<AppError> {
+  if (cwd === undefined || (await exists(cwd))) return notInstalled(doing, 'setpriv');
+  return new AppError('NOT_FOUND', `${doing}: there is no directory ${cwd} to run it in`);
+}
+
+function notInstalled(doing: string, tool: string): AppError {
+  const hint =
+    tool === 'setpriv' ? 'Install the package util-linux.' : "Install it, or set its path in the agent's configuration.";
+  return new AppError('TOOL', `${doing}: the tool ${tool} is not installed on this node`, { hint });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** SIGKILL at once: dumps hold nothing worth a farewell, and a hung tool would not hear SIGTERM. */

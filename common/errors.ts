@@ -51,7 +51,7 @@ export const ERROR_CODES = {
     grpc: status.INTERNAL,
     exit: 5,
     retryable: false,
-    hint: 'Follow docs/failures.md, "During a restore": rolling back fails too.',
+    hint: 'Follow docs/failures.md, "Restore and roll back failed".',
   },
   BUG: { grpc: status.INTERNAL, exit: 70, retryable: false, hint: 'This is a fault of Holdfast: report it with the log.' },
 } as const satisfies Record<string, CodeEntry>;

@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { systemClock } from '#common/clock.ts';
-import { ERROR_CODES, toAppError } from '#common/errors.ts';
+import { runDaemon } from '#common/daemon.ts';
 import { createLogger } from '#common/log.ts';
 import { PRODUCT_VERSION } from '#common/version.ts';
 import { loadControllerConfig } from './config.ts';
@@ -14,8 +14,7 @@ import { openSqliteStore } from './store/sqlite.ts';
 const program = new Command('holdfast controller')
   .description('The controller: keeps the catalogue, decides what runs when, and tells the agents.')
   .version(PRODUCT_VERSION)
-  .requiredOption('--config <file>', 'controller.yaml, as written by `holdfast init`')
-  .parse();
+  .requiredOption('--config <file>', 'controller.yaml, as written by `holdfast init`');
 
 async function main(): Promise<void> {
   const log = createLogger('controller');
@@ -35,10 +34,4 @@ async function main(): Promise<void> {
   }
 }
 
-try {
-  await main();
-} catch (caught) {
-  const error = toAppError(caught, 'start the controller');
-  process.stderr.write(`error: ${error.message}\nnext: ${error.hint}\n`);
-  process.exitCode = ERROR_CODES[error.code].exit;
-}
+await runDaemon(program, 'start the controller', main);

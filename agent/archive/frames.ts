@@ -9,7 +9,7 @@ import { constants, zstdCompress } from 'node:zlib';
 /** Uncompressed bytes of a frame. */
 export const FRAME_BYTES = 4 * 1024 * 1024;
 /** Frames being compressed at once: more than cores, so that none waits for the reader. */
-export const FRAMES_IN_FLIGHT = 4;
+export const FRAMES_IN_FLIGHT = 3;
 
 const compress = promisify(zstdCompress);
 

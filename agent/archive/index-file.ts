@@ -75,22 +75,26 @@ export function writeIndex(path: string): IndexWriter {
     lines = [];
     length = 0;
   };
-  const line = (value: unknown) => {
-    const text = `${JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? String(part) : part))}\n`;
+  const line = (json: string) => {
+    const text = `${json}\n`;
     lines.push(text);
     length += text.length;
     if (length >= PORTION) flush();
   };
   const flushFrames = () => {
-    if (frames.length > 0) line({ frames });
+    if (frames.length > 0) line(JSON.stringify({ frames }));
     frames = [];
   };
-  line({ format: INDEX_FORMAT, frameBytes: FRAME_BYTES });
+  line(JSON.stringify({ format: INDEX_FORMAT, frameBytes: FRAME_BYTES }));
 
   return {
+    // Put together by hand: with 100,000 small files JSON.stringify of an object with bigints was a fifth of all the packing.
     entry({ path: name, link, type, size: bytes, mode, uid, gid, mtimeNs }, at) {
       entryCount++;
-      line({ path: encodeName(name), type, size: bytes, mode, uid, gid, mtimeNs, ...(link && { link: encodeName(link) }), at });
+      const linked = link === undefined ? '' : `"link":${JSON.stringify(encodeName(link))},`;
+      line(
+        `{"path":${JSON.stringify(encodeName(name))},"type":"${type}","size":"${bytes}","mode":${mode},"uid":${uid},"gid":${gid},"mtimeNs":"${mtimeNs}",${linked}"at":"${at}"}`,
+      );
     },
     frame(offset) {
       frameCount++;
@@ -98,7 +102,8 @@ export function writeIndex(path: string): IndexWriter {
     },
     end(totals) {
       flushFrames();
-      line({ entries: entryCount, frames: frameCount, ...totals });
+      const { tarBytes, archiveBytes } = totals;
+      line(`{"entries":${entryCount},"frames":${frameCount},"tarBytes":"${tarBytes}","archiveBytes":"${archiveBytes}"}`);
       flush();
       closeSync(file);
     },

@@ -31,7 +31,7 @@ export type PackMessage =
   | { readonly kind: 'failed'; readonly fault: FaultShape };
 
 /** Frames handed over and not yet taken by the reader: with those in flight, the bound of this thread's memory. */
-const HANDED_OVER = 4;
+const HANDED_OVER = 2;
 
 const port = parentPort;
 if (port === null) throw new Error('pack-worker runs as a worker thread only');

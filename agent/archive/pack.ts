@@ -10,7 +10,7 @@ import { readXattrs } from './xattrs.ts';
 import type { XattrsOf } from './xattrs.ts';
 
 /** Bytes ready for the reader beyond which the packing thread is not asked for more. */
-const READY = 8 * 1024 * 1024;
+const READY = 4 * 1024 * 1024;
 
 /** The thread ends with the stream: read to its end, destroyed, or aborted. */
 export function packArchive(roots: readonly ArchiveRoot[], options: PackOptions): ArchiveInMaking {

@@ -97,9 +97,10 @@ function octal(block: Buffer, at: number, width: number, value: number): void {
 }
 
 /** The sum of all bytes, the checksum's own field counting as spaces. */
-function checksum(block: Buffer): number {
-  let sum = 0;
-  for (let i = 0; i < BLOCK; i++) sum += i >= 148 && i < 156 ? 32 : (block[i] ?? 0);
+function checksum(block: Uint8Array): number {
+  let sum = 8 * 32;
+  for (let i = 0; i < 148; i++) sum += block[i] as number;
+  for (let i = 156; i < BLOCK; i++) sum += block[i] as number;
   return sum;
 }
 

@@ -1,4 +1,5 @@
 /** Takes an assignment: journaled, then begun. One that was begun or has ended already is not done twice. */
+import pLimit from 'p-limit';
 import type { Clock } from '#common/clock.ts';
 import { AppError, toAppError, toFault } from '#common/errors.ts';
 import type { Assign, Finished } from '#common/gen/holdfast/v1/agent.ts';
@@ -15,7 +16,13 @@ export interface AcceptIo {
   readonly tell: (finished: Finished) => void;
 }
 
-export async function accept(assign: Assign, { journal, runner, clock, tell }: AcceptIo): Promise<void> {
+/** One after another: one given twice must not end between the second look for it and its beginning. */
+export function createAccepting(io: AcceptIo): (assign: Assign) => Promise<void> {
+  const inTurn = pLimit(1);
+  return (assign) => inTurn(() => accept(assign, io));
+}
+
+async function accept(assign: Assign, { journal, runner, clock, tell }: AcceptIo): Promise<void> {
   const isThis = ({ assignmentId }: { assignmentId: string }) => assignmentId === assign.assignmentId;
   // In this order: an end is journaled before it stops to count as running or begun.
   if (runner.running().includes(assign.assignmentId) || (await journal.begun()).some(isThis)) return;

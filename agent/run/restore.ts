@@ -1,7 +1,7 @@
 /** The restore of one source: plan → stage and verify → switch → check → commit, else roll back. */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AppError, toAppError } from '#common/errors.ts';
+import { AppError, ERROR_CODES, toAppError } from '#common/errors.ts';
 import type { Manifest } from '#common/manifest.ts';
 import { unpackArchive } from '../archive/unpack.ts';
 import type { PreparedRestore, RestoreRequest } from '../sources/source.ts';
@@ -72,7 +72,12 @@ async function commit(restore: PreparedRestore, name: string, io: RunIo): Promis
 
 /** The state that alarm 12035 is about. */
 export function unknownState(name: string, failure: AppError, second: AppError): AppError {
-  return new AppError('UNKNOWN_STATE', `restore ${name}: ${failure.message}; and then ${second.message}`, { cause: second });
+  // What kept it from going back is what a person must repair first.
+  const hint = second.hint === ERROR_CODES.UNKNOWN_STATE.hint ? second.hint : `${second.hint} ${ERROR_CODES.UNKNOWN_STATE.hint}`;
+  return new AppError('UNKNOWN_STATE', `restore ${name}: ${failure.message}; and then ${second.message}`, {
+    cause: second,
+    hint,
+  });
 }
 
 /** Unpacked and verified, from the first vault that has it sound. */

@@ -70,16 +70,17 @@ function workOf(assign: Assign): Work {
 
 function sourceOf(source: ProtoSource): { source: SourceName; request: BackupRequest } {
   const { kind } = source;
+  const request: BackupRequest = { databases: [], nameService: '' };
   if (kind === undefined) throw unknownTo('data source', 'this backup');
   switch (kind.$case) {
     case 'oms':
-      return { source: 'OMS', request: { databases: [] } };
+      return { source: 'OMS', request };
     case 'ldapServer':
-      return { source: 'LdapServer', request: { databases: [] } };
+      return { source: 'LdapServer', request };
     case 'dbService':
-      return { source: 'DBService', request: { databases: kind.value.databases } };
+      return { source: 'DBService', request: { ...request, databases: kind.value.databases } };
     case 'nameNode':
-      return { source: 'NameNode', request: { databases: [] } };
+      return { source: 'NameNode', request: { ...request, nameService: kind.value.nameService } };
     default:
       return assertNever(kind);
   }

@@ -1,4 +1,5 @@
 /** Facts of this node for the controller: what an operator looks at first when a backup is slow or a node is in trouble. */
+import { statfs } from 'node:fs/promises';
 import { cpus, freemem, hostname, release, totalmem, uptime } from 'node:os';
 import { currentLoad, osInfo } from 'systeminformation';
 import type { Clock } from '#common/clock.ts';
@@ -15,8 +16,9 @@ async function osName(): Promise<string> {
   return name;
 }
 
-export async function readHostFacts(clock: Clock): Promise<HostFacts> {
-  const [os, load] = await Promise.all([osName(), currentLoad()]);
+/** `spool`: the directory whose partition takes the dumps. */
+export async function readHostFacts(clock: Clock, spool: string): Promise<HostFacts> {
+  const [os, load, room] = await Promise.all([osName(), currentLoad(), statfs(spool, { bigint: true })]);
   return {
     hostname: hostname(),
     os,
@@ -27,5 +29,6 @@ export async function readHostFacts(clock: Clock): Promise<HostFacts> {
     loadPercent: Math.round(load.currentLoad * 10) / 10,
     uptimeSeconds: BigInt(Math.floor(uptime())),
     clockMs: BigInt(clock.now()),
+    spool: { totalBytes: room.bsize * room.blocks, freeBytes: room.bsize * room.bavail, usedByBackupsBytes: 0n },
   };
 }

@@ -13,7 +13,7 @@ export { nameNodeSettingsSchema } from './name-node/settings.ts';
 export function createNameNodeSource(settings: NameNodeSettings, clock: Clock = systemClock): Source {
   return {
     name: 'NameNode',
-    prepareBackup: (_request, io) => prepareNameNodeBackup(settings, io),
+    prepareBackup: (request, io) => prepareNameNodeBackup(settings, request, io),
     planRestore: (request, io) => planNameNodeRestore(settings, request, io),
     prepareRestore: (request, io) => Promise.resolve(prepareNameNodeRestore(settings, request, io, clock)),
     undoRestore: (undo, io) => undoSwitch(nameNodeService(settings), undo, io),

@@ -34,6 +34,8 @@ export interface Source {
 export interface BackupRequest {
   /** DBService: the databases chosen; empty: all configured. */
   readonly databases: readonly string[];
+  /** NameNode: the NameService that the task names; empty: that of the node, whatever it is. */
+  readonly nameService: string;
 }
 
 export interface PreparedBackup extends AsyncDisposable {

@@ -21,6 +21,8 @@ const FLUSH_EVERY = 64n * 1024n * 1024n;
 export type Trailers = Promise<Record<string, unknown> | undefined>;
 
 export interface Receiving {
+  /** Whose vault it is: a run writes to two. */
+  readonly node: string;
   readonly storage: Storage;
   readonly space: SpaceKeeper;
   readonly changes: Changes;
@@ -32,16 +34,16 @@ export async function receiveFile(
   key: string,
   stream: ServerHttp2Stream,
   trailers: Trailers,
-  { storage, space, changes, requireNewest }: Receiving,
+  { node, storage, space, changes, requireNewest }: Receiving,
 ): Promise<Stored> {
-  const doing = `store ${key}`;
+  const doing = `store ${key} in the vault of node ${node}`;
   await space.requireRoom(doing);
   const making = await storage.begin(key).catch((error: unknown) => explain(error, space, doing));
   const written = { bytes: 0n, hash: createHash('sha256') };
   try {
     await pour(stream, writeTo(making, written, space, doing), doing);
     const stored: Stored = { key, size: written.bytes, sha256: written.hash.digest('hex') };
-    requireAsSent(stored, await trailers);
+    requireAsSent(stored, await trailers, doing);
     await making.seal();
     await changes(async () => {
       requireNewest();
@@ -57,7 +59,8 @@ export async function receiveFile(
 
 /** What the file system says of a full disk names neither the partition nor what is left of it. */
 async function explain(error: unknown, space: SpaceKeeper, doing: string, unwritten?: number): Promise<never> {
-  if (error instanceof AppError || toAppError(error, doing).code !== 'NO_SPACE') throw error;
+  const failure = toAppError(error, doing);
+  if (error instanceof AppError || failure.code !== 'NO_SPACE') throw failure;
   throw await space.full(doing, unwritten);
 }
 
@@ -142,13 +145,12 @@ export function trailersOf(stream: ServerHttp2Stream): Trailers {
   });
 }
 
-function requireAsSent(stored: Stored, trailers: Record<string, unknown> | undefined): void {
-  if (trailers === undefined)
-    throw new AppError('DAMAGED', `store ${stored.key}: it broke off after ${stored.size} bytes`, brokenOff);
+function requireAsSent(stored: Stored, trailers: Record<string, unknown> | undefined, doing: string): void {
+  if (trailers === undefined) throw new AppError('DAMAGED', `${doing}: it broke off after ${stored.size} bytes`, brokenOff);
   if (trailers[HEADERS.size] !== String(stored.size) || trailers[HEADERS.sha256] !== stored.sha256) {
     throw new AppError(
       'DAMAGED',
-      `store ${stored.key}: ${stored.size} bytes arrived, ${String(trailers[HEADERS.size])} were sent, or their SHA-256 differs`,
+      `${doing}: ${stored.size} bytes arrived, ${String(trailers[HEADERS.size])} were sent, or their SHA-256 differs`,
       brokenOff,
     );
   }

@@ -14,6 +14,7 @@ import type { Clock } from '#common/clock.ts';
 import { AppError, toAppError, toFault } from '#common/errors.ts';
 import { openGrant, permits } from '#common/grant.ts';
 import type { Grant, Verb } from '#common/grant.ts';
+import { listenError } from '#common/listen.ts';
 import type { Logger } from '#common/log.ts';
 import { requireKey } from '#common/names.ts';
 import { peerIdentity, tlsOptions } from '#common/tls.ts';
@@ -66,6 +67,7 @@ export async function startVault(options: VaultOptions): Promise<Vault> {
   const storage = await openStorage(options.directory);
   const changes = pLimit(1);
   const space = await keepSpace(storage, changes, options.limits);
+  const receiving = { node: options.nodeName, storage, space, changes };
   const attempts = await openAttempts(join(storage.ownDirectory, 'attempts'), clock);
 
   async function answer(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, trailers: Trailers): Promise<void> {
@@ -83,7 +85,7 @@ export async function startVault(options: VaultOptions): Promise<Vault> {
       case 'PUT': {
         const requireNewest = await fence(authorize(peer, headers, 'put', key), key);
         requireNewest();
-        return reply(stream, await receiveFile(key, stream, trailers, { storage, space, changes, requireNewest }));
+        return reply(stream, await receiveFile(key, stream, trailers, { ...receiving, requireNewest }));
       }
       case 'GET': {
         authorize(peer, headers, 'get', key);
@@ -156,7 +158,9 @@ export async function startVault(options: VaultOptions): Promise<Vault> {
 
   const { host, port } = options.listen;
   server.listen(port, host);
-  await once(server, 'listening');
+  await once(server, 'listening').catch(async (error: unknown) => {
+    throw await listenError(error, options.listen, 'vault.listen of agent.yaml');
+  });
   const bound = (server.address() as AddressInfo).port;
   return {
     url: `https://${host.includes(':') ? `[${host}]` : host}:${bound}`,

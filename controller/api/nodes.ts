@@ -41,9 +41,9 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
     }),
 
     getSpace: adminCall(log, async (_request: api.GetSpaceRequest) => ({
-      nodes: agents().flatMap(({ node, vault }) =>
-        vault === undefined ? [] : [{ node, managementRole: roleOf(node), vault: vault.space }],
-      ),
+      nodes: agents()
+        .filter(({ vault, host }) => vault !== undefined || host !== undefined)
+        .map(({ node, vault, host }) => ({ node, managementRole: roleOf(node), vault: vault?.space, spool: host?.spool })),
     })),
 
     testAlarms: adminCall(log, async (_request: api.TestAlarmsRequest) => {

@@ -5,11 +5,11 @@ import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { withTimeout } from '#common/clock.ts';
-import { toAppError } from '#common/errors.ts';
 import { AdminServiceService } from '#common/gen/holdfast/v1/admin.ts';
 import type { AdminServiceServer } from '#common/gen/holdfast/v1/admin.ts';
 import { AgentServiceService } from '#common/gen/holdfast/v1/agent.ts';
 import type { AgentServiceServer } from '#common/gen/holdfast/v1/agent.ts';
+import { listenError } from '#common/listen.ts';
 import { grpcServerCredentials } from '#common/tls.ts';
 import type { TlsFiles } from '#common/tls.ts';
 
@@ -55,8 +55,10 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`${name}:${port}`, grpcServerCredentials(options.tls), (error, actual) => {
       if (error === null) resolve(actual);
-      else reject(toAppError(error, `listen on ${name}:${port}`));
+      else reject(error);
     });
+  }).catch(async (error: unknown) => {
+    throw await listenError(error, options.listen, 'listen of controller.yaml');
   });
   return {
     address: `${name}:${bound}`,

@@ -4,6 +4,7 @@ import { CommanderError } from 'commander';
 import { z } from 'zod';
 import { AppError, ERROR_CODES, fromFault, toAppError } from '#common/errors.ts';
 import type { ErrorCode } from '#common/errors.ts';
+import { usageError } from '#common/usage.ts';
 import { say } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -71,12 +72,4 @@ export function report(caught: unknown, terminal: Terminal): number {
   say(terminal, `error: ${error.message}`);
   say(terminal, `next: ${error.hint}`);
   return terminal.signal.aborted ? EXIT_INTERRUPTED : ERROR_CODES[error.code].exit;
-}
-
-function usageError(error: CommanderError): AppError {
-  if (error.code === 'commander.help') {
-    return new AppError('INVALID', 'a command is missing', { hint: 'Choose one of the commands listed above.' });
-  }
-  const message = error.message.replace(/^error: /, '').trim();
-  return new AppError('INVALID', message, { hint: 'Add --help to the command to see what it takes.' });
 }

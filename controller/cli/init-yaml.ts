@@ -87,6 +87,7 @@ sources: {}
 #    stop: [systemctl, stop, slapd]
 #    url: ldap://127.0.0.1:389
 #  nameNode:
+#    nameService: hacluster
 #    httpAddress: 127.0.0.1:9870
 #    rpcAddress: 127.0.0.1:9000
 #    nameDirectory: /srv/BigData/namenode

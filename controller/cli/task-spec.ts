@@ -35,19 +35,19 @@ export function addTaskOptions(command: Command): Command {
     .option('--source <name>', `${SOURCE_NAMES.join(', ')}; repeat for each`, collect)
     .option('--policy <policy>', `${Object.keys(POLICIES).join(', ')}; these sources take full only`)
     .option('--database <name>', 'of DBService: only these databases; repeat for each', collect)
-    .option('--name-service <name>', 'of NameNode: its NameService')
+    .option('--name-service <name>', 'of NameNode: its NameService; another one than the agent has is refused')
     .option('--target <type>', 'where backups go: LocalDir')
     .option('--copies <n>', 'how many backup file sets are kept')
     .option('--every <duration>', 'run periodically: 30m, 24h, 7d; more than 120s')
     .option(
       '--start <time>',
-      'the first periodic start, as 2026-12-01T02:00:00Z; one period from now by default, and kept by `task modify`',
+      'the first periodic start, as 2026-12-01T02:00:00Z; one period from now by default, and kept by `task modify`, where a shorter --every brings it closer by whole periods',
     )
     .option('--manual', 'run only when told');
 }
 
 /** `base` is what is there already; options change parts of it. @throws AppError INVALID */
-export function applyOptions(base: TaskSpec, options: TaskOptions): TaskSpec {
+export function applyOptions(base: TaskSpec, options: TaskOptions, nowMs: number): TaskSpec {
   if (options.target !== undefined && options.target !== 'LocalDir') {
     throw new AppError('INVALID', `the target ${JSON.stringify(options.target)} is not known`, { hint: 'Targets: LocalDir.' });
   }
@@ -55,7 +55,7 @@ export function applyOptions(base: TaskSpec, options: TaskOptions): TaskSpec {
     ...base,
     sources: readSources(base.sources, options),
     copies: options.copies === undefined ? base.copies : readCount(options.copies, '--copies'),
-    mode: readMode(base.mode, options),
+    mode: readMode(base.mode, options, BigInt(nowMs)),
   };
 }
 
@@ -150,7 +150,7 @@ function readCount(text: string, option: string): number {
   throw new AppError('INVALID', `${option} ${JSON.stringify(text)} is not a whole number`);
 }
 
-function readMode(base: TaskSpec['mode'], options: TaskOptions): TaskSpec['mode'] {
+function readMode(base: TaskSpec['mode'], options: TaskOptions, nowMs: bigint): TaskSpec['mode'] {
   const { manual, every, start } = options;
   if (manual === true) {
     if (every === undefined && start === undefined) return { $case: 'manual', value: {} };
@@ -160,10 +160,20 @@ function readMode(base: TaskSpec['mode'], options: TaskOptions): TaskSpec['mode'
   const before = base?.$case === 'periodic' ? base.value : undefined;
   const periodSeconds = every === undefined ? before?.periodSeconds : parseDuration(every);
   if (periodSeconds === undefined) throw new AppError('INVALID', '--start needs a period: add --every');
-  return {
-    $case: 'periodic',
-    value: { periodSeconds, startMs: start === undefined ? (before?.startMs ?? 0n) : parseTime(start) },
-  };
+  if (start !== undefined) return { $case: 'periodic', value: { periodSeconds, startMs: parseTime(start) } };
+  const startMs = before === undefined ? 0n : closerStart(before, periodSeconds, nowMs);
+  return { $case: 'periodic', value: { periodSeconds, startMs } };
+}
+
+/**
+ * Every hour instead of every day means: within the hour, not from tomorrow on. The start moves closer by whole periods, so that it
+ * stays one of the times; one further away than the period before was set for a later day, and stays.
+ */
+function closerStart(before: { startMs: bigint; periodSeconds: bigint }, periodSeconds: bigint, nowMs: bigint): bigint {
+  const periodMs = periodSeconds * 1000n;
+  const away = before.startMs - nowMs;
+  if (away <= periodMs || away > before.periodSeconds * 1000n || periodMs <= 0n) return before.startMs;
+  return before.startMs - ((away - 1n) / periodMs) * periodMs;
 }
 
 export function describeMode(mode: TaskSpec['mode']): string {

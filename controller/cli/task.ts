@@ -20,7 +20,7 @@ export function addTask(program: Command, context: Context): void {
   addTaskOptions(
     task.command('create <name>').description('Make a task. Name: 3 to 128 letters, digits and underscores.'),
   ).action(async (name: string, options: TaskOptions) => {
-    const spec = applyOptions(emptySpec(name), options);
+    const spec = applyOptions(emptySpec(name), options, context.terminal.clock.now());
     if (spec.sources.length === 0) {
       throw new AppError('INVALID', `create the task ${name}: it has no source`, {
         hint: 'Add --source for each of its sources.',
@@ -94,7 +94,10 @@ export function addTask(program: Command, context: Context): void {
     }
     await change(context, 'modified', async (api) => {
       const before = present((await api.call(Admin.getTask, { name })).task?.spec, 'task');
-      return api.call(Admin.modifyTask, { requestId: newRequestId(), spec: applyOptions(before, options) });
+      return api.call(Admin.modifyTask, {
+        requestId: newRequestId(),
+        spec: applyOptions(before, options, context.terminal.clock.now()),
+      });
     });
   });
 

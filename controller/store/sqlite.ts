@@ -32,7 +32,11 @@ export async function openSqliteStore(path: string, options: StoreOptions = {}):
 
 /** The file with the tables of this version; whoever leads goes on to. */
 export async function openSqlite(path: string): Promise<Database> {
-  const database: Database = { kind: 'sqlite', name: path, db: new Kysely<Schema>({ dialect: new Dialect(openFile(path)) }) };
+  const database: Database = {
+    kind: 'sqlite',
+    name: path,
+    db: new Kysely<Schema>({ dialect: new Dialect(openFile(path), path) }),
+  };
   try {
     await migrate(database);
     return database;
@@ -56,22 +60,24 @@ function openFile(path: string): DatabaseSync {
 
 class Dialect extends SqliteDialect {
   readonly #file: DatabaseSync;
+  readonly #path: string;
 
-  constructor(file: DatabaseSync) {
-    super({ database: adapt(file) });
+  constructor(file: DatabaseSync, path: string) {
+    super({ database: adapt(file, path) });
     this.#file = file;
+    this.#path = path;
   }
 
   override createDriver(): SqliteDriver {
-    return new Driver(this.#file);
+    return new Driver(this.#file, this.#path);
   }
 }
 
 class Driver extends SqliteDriver {
   readonly #file: DatabaseSync;
 
-  constructor(file: DatabaseSync) {
-    super({ database: adapt(file) });
+  constructor(file: DatabaseSync, path: string) {
+    super({ database: adapt(file, path) });
     this.#file = file;
   }
 
@@ -87,13 +93,13 @@ class Driver extends SqliteDriver {
 }
 
 /** node:sqlite in the shape that kysely expects. */
-function adapt(file: DatabaseSync) {
+function adapt(file: DatabaseSync, path: string) {
   const values = (parameters: readonly unknown[]) => parameters.map(storable) as SQLInputValue[];
   const told = <T>(work: () => T): T => {
     try {
       return work();
     } catch (error) {
-      throw sqliteError(error, 'use the catalogue');
+      throw sqliteError(error, `use the catalogue ${path}`);
     }
   };
   return {

@@ -57,6 +57,7 @@ hdfs_tool() {
     dfs) class=org.apache.hadoop.fs.FsShell ;;
     dfsadmin) class=org.apache.hadoop.hdfs.tools.DFSAdmin ;;
     oiv) class=org.apache.hadoop.hdfs.tools.offlineImageViewer.OfflineImageViewerPB ;;
+    version) class=org.apache.hadoop.util.VersionInfo ;;
     oev) class=org.apache.hadoop.hdfs.tools.offlineEditsViewer.OfflineEditsViewer ;;
     *) echo "hdfs: $verb is not known here" >&2; return 2 ;;
   esac

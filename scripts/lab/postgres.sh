@@ -47,7 +47,7 @@ postgres_init() {
     install -d -m 700 "$PG_DIR" "$new" "$PG_DIR/run"
     password_file=$HOLDFAST_LAB/secrets/postgres
   fi
-  as_postgres "$PG_BIN/initdb" -D "$new" -A scram-sha-256 --pwfile="$password_file" -E UTF8 --locale=C.UTF-8 --no-sync
+  as_postgres "$PG_BIN/initdb" -U postgres -D "$new" -A scram-sha-256 --pwfile="$password_file" -E UTF8 --locale=C.UTF-8 --no-sync
   [ "$password_file" = "$HOLDFAST_LAB/secrets/postgres" ] || rm -f "$password_file"
   # Durability is not what the lab is for; speed is.
   cat >>"$new/postgresql.conf" <<CONF

@@ -69,7 +69,11 @@ describe('an agent', () => {
     const port = Number(new URL(other.vaultUrl ?? '').port);
     const config = await loadAgentConfig(await writeConfig('127.0.0.1:1', port));
     const second = { ...config, stateDirectory: join(directory, 'state2') };
-    await expect(startAgent(second, systemClock, log)).rejects.toThrow('EADDRINUSE');
+    await expect(startAgent(second, systemClock, log)).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: `listen on 127.0.0.1:${port}: another process has the port ${port}`,
+      hint: expect.stringMatching(/sport = :\d+.*or set another port in vault\.listen of agent\.yaml/) as string,
+    });
     await writeFile(join(directory, 'grant.pub'), 'no key');
     await expect(startAgent(second, systemClock, log)).rejects.toThrow(/grant\.pub/);
     await writeFile(join(directory, 'grant.pub'), createGrantKeys().publicPem);
@@ -89,11 +93,18 @@ describe('an agent', () => {
     await expect(start()).rejects.toMatchObject({ code: 'INVALID', hint: expect.stringContaining('chmod 600') as string });
   });
 
-  test.each(['0', '2 GiB'])('does not start with a transfer window of %s', async (transferWindow) => {
+  test.each(['0', '65535', '1073741825'])('does not start with a transfer window of %s', async (transferWindow) => {
     const path = await writeConfig('127.0.0.1:1');
     const config = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
     await writeFile(path, JSON.stringify({ ...config, transferWindow }));
-    await expect(loadAgentConfig(path)).rejects.toThrow('transferWindow');
+    await expect(loadAgentConfig(path)).rejects.toThrow('transferWindow: must be from 64 KiB to 1 GiB');
+  });
+
+  test.each(['64 KiB', '1 GiB'])('takes a transfer window of %s', async (transferWindow) => {
+    const path = await writeConfig('127.0.0.1:1');
+    const config = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+    await writeFile(path, JSON.stringify({ ...config, transferWindow }));
+    expect((await loadAgentConfig(path)).transferWindow).toBe(transferWindow === '1 GiB' ? 2n ** 30n : 2n ** 16n);
   });
 });
 
@@ -194,6 +205,24 @@ describe('the process of an agent', () => {
     expect([...(hello?.running ?? []), ...(hello?.finished ?? []).map(({ assignmentId }) => assignmentId)]).toContain('b1');
     restarted.kill('SIGTERM');
     expect((await restarted).exitCode).toBe(0);
+  });
+
+  test.each([
+    [[], /error: required option '--config <file>' not specified\nnext: ./],
+    [['--config', 'x', '--bogus'], /error: unknown option '--bogus'\nnext: ./],
+    [['--config', 'x', 'more'], /error: too many arguments.*\nnext: ./],
+    [['--config', '/nowhere/agent.yaml'], /error: read the configuration \/nowhere\/agent\.yaml: .*\nnext: ./],
+  ])('called with %j says what is wrong and what to do next', async (args, words) => {
+    const { exitCode, stderr, stdout } = await execa(process.execPath, ['agent/main.ts', ...args], { reject: false });
+    expect([exitCode, stdout]).toEqual([args[1]?.startsWith('/') === true ? 3 : 2, '']);
+    expect(stderr).toMatch(words);
+    expect(stderr.match(/^error: /gm)).toHaveLength(1);
+  });
+
+  test('called with --help explains itself and ends with 0', async () => {
+    const { exitCode, stdout, stderr } = await execa(process.execPath, ['agent/main.ts', '--help'], { reject: false });
+    expect([exitCode, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('--config <file>');
   });
 
   test('says what is wrong with its configuration, with the next step, and exits with 2', async () => {

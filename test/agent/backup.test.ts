@@ -214,6 +214,25 @@ describe('a backup', () => {
     expect(await restarted.journal.finished()).toEqual([]);
   });
 
+  test('given twice at once is done once, though it ends while it is looked for', async () => {
+    await using flow = await openFlow();
+    const agent = await flow.start();
+    await agent.source.write('data');
+    const { journal } = agent;
+    const first = await journal.finished();
+    // The first look of each goes on at once; a second one that found nothing is held until there is an end.
+    let looks = 0;
+    agent.journalSeen.finished = async () => {
+      if (++looks === 1) return first;
+      const seen = await journal.finished();
+      if (seen.length === 0) await agent.endOf('b1');
+      return seen;
+    };
+    await Promise.all([agent.give(flow.backup('b1')), agent.give(flow.backup('b1'))]);
+    await agent.endOf('b1');
+    expect(agent.source.reached.filter((point) => point === 'prepareBackup')).toHaveLength(1);
+  });
+
   test('has its end written down as soon as the journal can be written again', async () => {
     await using flow = await openFlow();
     let full = true;

@@ -8,8 +8,9 @@ import { fail } from './scripted-source.ts';
 
 type Flow = Awaited<ReturnType<typeof openFlow>>;
 
-async function spoil(vault: { directory: string }, key: string | undefined): Promise<void> {
+async function spoil(vault: { directory: string }, key: string | undefined, how = 'altered'): Promise<void> {
   await using file = await open(join(vault.directory, key ?? ''), 'r+');
+  if (how === 'cut') return file.truncate((await file.stat()).size - 1);
   await file.write('spoilt', 10);
 }
 
@@ -30,10 +31,17 @@ describe('a mirror', () => {
     expect(agent.source.reached.filter((point) => point.endsWith('done')).at(-1)).toBe('put manifest done');
   });
 
-  test('of a damaged copy fails, makes nothing of it visible, and spoils no good one', async () => {
+  test.each([
+    ['archive', 'altered'],
+    ['archive', 'cut'],
+    ['index', 'altered'],
+    ['index', 'cut'],
+    ['manifest', 'altered'],
+    ['manifest', 'cut'],
+  ] as const)('of a copy whose %s is %s fails, makes nothing of that visible, and spoils no good one', async (part, how) => {
     await using flow = await openFlow();
     const { file } = await flow.backedUp();
-    await spoil(flow.active, file.archive?.key);
+    await spoil(flow.active, file[part]?.key, how);
     const agent = await flow.start();
     const { outcome } = await agent.run(mirror(flow, file));
     expect(outcome).toMatchObject({
@@ -56,6 +64,24 @@ describe('a mirror', () => {
 });
 
 describe('a verification', () => {
+  test.each([
+    ['archive', 'altered', /tar\.zst on .*mn1 was changed: its hash differs/],
+    ['archive', 'cut', /tar\.zst on .*mn1 has \d+ bytes instead of \d+/],
+    ['index', 'altered', /index\.zst on .*mn1 was changed: its hash differs/],
+    ['index', 'cut', /index\.zst on .*mn1 has \d+ bytes instead of \d+/],
+    ['manifest', 'altered', /manifest\.json on .*mn1 was changed: its hash differs/],
+    ['manifest', 'cut', /manifest\.json on .*mn1 has \d+ bytes instead of \d+/],
+  ] as const)('finds the one file, the %s, that is %s', async (part, how, words) => {
+    await using flow = await openFlow();
+    const { file } = await flow.backedUp();
+    await spoil(flow.active, file[part]?.key, how);
+    const agent = await flow.start();
+    const { outcome } = await agent.run(
+      flow.chore('v1', { $case: 'verify', value: { files: [file], vault: flow.access(flow.active, 'run-v1') } }),
+    );
+    expect(outcome).toMatchObject({ $case: 'verify', value: { faults: [expect.stringMatching(words)] } });
+  });
+
   test('names every file that was changed, shortened or lost', async () => {
     await using flow = await openFlow();
     const { file } = await flow.backedUp();

@@ -11,7 +11,7 @@ import { systemClock } from '#common/clock.ts';
 import { Assign } from '#common/gen/holdfast/v1/agent.ts';
 import type { Finished, VaultAccess } from '#common/gen/holdfast/v1/agent.ts';
 import type { BackupFile } from '#common/gen/holdfast/v1/types.ts';
-import { accept } from '../../agent/run/accept.ts';
+import { createAccepting } from '../../agent/run/accept.ts';
 import type { RunnerOptions } from '../../agent/run/runner-options.ts';
 import { recoverCutOff } from '../../agent/run/recover.ts';
 import { createRunner } from '../../agent/run/runner.ts';
@@ -148,8 +148,10 @@ async function startAgentWork(directory: string, script: Script) {
   const recovery = new AbortController();
   const recovering = recoverCutOff(cutOff, journal, options, recovery.signal).finally(() => ready.resolve());
   const told: Finished[] = [];
-  const give = (assign: Assign) =>
-    accept(assign, { journal, runner, clock: systemClock, tell: (finished) => void told.push(finished) });
+  /** The journal as `accept` sees it: a test may hold up a look into it. */
+  const journalSeen = { ...journal };
+  const tell = (finished: Finished) => void told.push(finished);
+  const give = createAccepting({ journal: journalSeen, runner, clock: systemClock, tell });
 
   /** Its end, everything that goes with it written down. */
   async function endOf(id: string): Promise<Finished> {
@@ -169,6 +171,7 @@ async function startAgentWork(directory: string, script: Script) {
     source,
     runner,
     journal,
+    journalSeen,
     logs,
     told,
     recovering,

@@ -1,4 +1,4 @@
-import { open, readFile, readdir, writeFile } from 'node:fs/promises';
+import { appendFile, open, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { BackupFile } from '#common/gen/holdfast/v1/types.ts';
@@ -6,9 +6,19 @@ import { PREFIX } from '../vault/test-vault.ts';
 import { openFlow } from './flow.ts';
 import { fail, hang } from './scripted-source.ts';
 
-/** One byte of a stored file is turned over. */
-async function damage(vault: { directory: string }, key: string | undefined): Promise<void> {
-  await using file = await open(join(vault.directory, key ?? ''), 'r+');
+/** One byte of a stored file is turned over, or its end is lost, or all of it. */
+async function damage(
+  vault: { directory: string },
+  key: string | undefined,
+  how: 'altered' | 'cut' | 'emptied' | 'lost' | 'padded' = 'altered',
+): Promise<void> {
+  const path = join(vault.directory, key ?? '');
+  if (how === 'lost') return rm(path);
+  // A frame that zstd skips: the content is the same, and every checksum in it holds.
+  if (how === 'padded') return appendFile(path, Buffer.from([0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]));
+  if (how === 'emptied') return truncate(path);
+  if (how === 'cut') return truncate(path, (await stat(path)).size - 1);
+  await using file = await open(path, 'r+');
   const byte = Buffer.alloc(1);
   await file.read(byte, 0, 1, 20);
   await file.write(Buffer.from([byte[0]! ^ 1]), 0, 1, 20);
@@ -47,14 +57,54 @@ describe('a restore', () => {
     expect(agent.logs.join('\n')).toMatch(/warn mn1: /);
   });
 
-  test.each(['archive', 'manifest'] as const)('whose %s is damaged on both is refused before anything changed', async (part) => {
+  test.each([
+    ['archive', 'altered', 'DAMAGED'],
+    ['archive', 'cut', 'DAMAGED'],
+    ['archive', 'emptied', 'DAMAGED'],
+    ['archive', 'padded', 'DAMAGED'],
+    ['archive', 'lost', 'NOT_FOUND'],
+    ['manifest', 'altered', 'DAMAGED'],
+    ['manifest', 'cut', 'DAMAGED'],
+    ['manifest', 'emptied', 'DAMAGED'],
+    ['manifest', 'lost', 'NOT_FOUND'],
+  ] as const)('whose %s is %s on both vaults is refused, each named, before anything changed', async (part, how, code) => {
     await using flow = await openFlow();
     const { file } = await lost(flow);
-    for (const vault of [flow.active, flow.standby]) await damage(vault, file[part]?.key);
+    for (const vault of [flow.active, flow.standby]) await damage(vault, file[part]?.key, how);
     const agent = await flow.start();
-    expect((await agent.run(flow.restore('r1', file))).outcome).toMatchObject({ $case: 'failed', value: { code: 'DAMAGED' } });
+    expect((await agent.run(flow.restore('r1', file))).outcome).toMatchObject({ $case: 'failed', value: { code } });
+    for (const node of ['mn1', 'mn2']) expect(agent.logs.join('\n')).toContain(`warn ${node}: `);
     expect(agent.source.reached).not.toContain('prepareRestore');
     expect(await agent.source.content()).toBe('what came later');
+    expect(await readdir(join(flow.directory, 'work'))).toEqual([]);
+  });
+
+  test.each(['altered', 'cut', 'lost'] as const)(
+    'whose index is %s goes through: it reads every byte without one',
+    async (how) => {
+      await using flow = await openFlow();
+      const { file, text } = await lost(flow);
+      for (const vault of [flow.active, flow.standby]) await damage(vault, file.index?.key, how);
+      const agent = await flow.start();
+      expect((await agent.run(flow.restore('r1', file))).outcome?.$case).toBe('restore');
+      expect(await agent.source.content()).toBe(text);
+    },
+  );
+
+  test.each(['altered', 'cut'] as const)('is not even planned from a manifest that is %s', async (how) => {
+    await using flow = await openFlow();
+    const { file } = await lost(flow);
+    const agent = await flow.start();
+    const plan = (id: string) => {
+      const { work } = flow.restore(id, file);
+      if (work?.$case !== 'restore') return expect.unreachable();
+      return flow.chore(id, { $case: 'planRestore', value: work.value });
+    };
+    expect((await agent.run(plan('p1'))).outcome?.$case).toBe('planRestore');
+    for (const vault of [flow.active, flow.standby]) await damage(vault, file.manifest?.key, how);
+    agent.source.reached.length = 0;
+    expect((await agent.run(plan('p2'))).outcome).toMatchObject({ $case: 'failed', value: { code: 'DAMAGED' } });
+    expect(agent.source.reached).not.toContain('planRestore');
   });
 
   test('whose manifest was altered and still reads well is refused: its hash is that of the catalogue', async () => {
@@ -176,11 +226,15 @@ describe('a restore', () => {
   test('whose roll back fails too ends in an unknown state, and keeps how to go back', async () => {
     await using flow = await openFlow();
     const { file } = await lost(flow);
-    const agent = await flow.start({ check: fail('it does not start'), rollBack: fail('nor does the old one') });
+    const agent = await flow.start({
+      check: fail('it does not start'),
+      rollBack: fail('nor does the old one', 'Free the disk.'),
+    });
     expect((await agent.run(flow.restore('r1', file))).outcome).toMatchObject({
       $case: 'unknownState',
       value: {
         code: 'UNKNOWN_STATE',
+        hint: 'Free the disk. Follow docs/failures.md, "Restore and roll back failed".',
         message: expect.stringMatching(/it does not start; and then nor does the old one/) as string,
       },
     });

@@ -8,7 +8,8 @@ import type { Source, SourceIo } from '../../agent/sources/source.ts';
 /** What to do at a point: nothing, throw, or hang. A point that is named and never reached fails the test, see `reached`. */
 export type Script = Readonly<Record<string, (signal: AbortSignal) => Promise<void>>>;
 
-export const fail = (message: string) => () => Promise.reject(new AppError('TOOL', message));
+export const fail = (message: string, hint?: string) => () =>
+  Promise.reject(new AppError('TOOL', message, hint === undefined ? {} : { hint }));
 /** Until it is stopped: what a tool does that the agent kills. */
 export const hang = (signal: AbortSignal) =>
   new Promise<void>((_resolve, reject) => {

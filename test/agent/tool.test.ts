@@ -28,6 +28,23 @@ describe('a tool', () => {
     });
   });
 
+  test('that is to run in a directory that is not there is not called missing', async () => {
+    await expect(runTool({ ...shell('true'), cwd: join(directory, 'gone') })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: `try the tool: there is no directory ${join(directory, 'gone')} to run it in`,
+    });
+  });
+
+  test('that cannot be started for want of setpriv names that', async () => {
+    vi.stubEnv('PATH', directory);
+    const run = runTool({ ...shell('true'), cwd: directory });
+    await expect(run).rejects.toMatchObject({
+      code: 'TOOL',
+      message: expect.stringContaining('setpriv is not installed') as string,
+    });
+    vi.unstubAllEnvs();
+  });
+
   test('that fails is quoted', async () => {
     await expect(runTool(shell('echo "password authentication failed" >&2; exit 3'))).rejects.toMatchObject({
       code: 'TOOL',

@@ -136,7 +136,7 @@ describe('every mutation', () => {
 });
 
 describe('an agent', () => {
-  test('is shown with the facts of its host, from its Hello and each heartbeat, and the space of its vault', async () => {
+  test('is shown with the facts of its host, from its Hello and each heartbeat, the space of its vault and of its spool', async () => {
     const host = {
       hostname: 'mn9.example',
       os: 'Debian 12',
@@ -147,6 +147,7 @@ describe('an agent', () => {
       loadPercent: 0.5,
       uptimeSeconds: 9n,
       clockMs: 1n,
+      spool: { totalBytes: 20n, freeBytes: 10n, usedByBackupsBytes: 0n },
     };
     const agent = await cluster.agent('mn2', { vault: vaultFacts('mn2'), host });
     const shown = async () => (await cluster.admin().getAgent({ node: 'mn2' })).agent;
@@ -155,7 +156,7 @@ describe('an agent', () => {
       // Again and again: the agent's own heartbeats say otherwise in between.
       agent.say({ $case: 'heartbeat', value: { host, vault: vaultFacts('mn2', 7n), running: [] } });
       const { nodes } = await cluster.admin().getSpace({});
-      expect(nodes.map(({ node, vault }) => [node, vault?.freeBytes])).toEqual([['mn2', 7n]]);
+      expect(nodes.map(({ node, vault, spool }) => [node, vault?.freeBytes, spool?.freeBytes])).toEqual([['mn2', 7n, 10n]]);
     });
     agent.leave();
     await until(async () => expect((await shown())?.connected).toBe(false));

@@ -61,6 +61,7 @@ export const hostFacts = (clockMs: number): HostFacts => ({
   loadPercent: 0,
   uptimeSeconds: 1n,
   clockMs: BigInt(clockMs),
+  spool: undefined,
 });
 
 export async function connectAgent(

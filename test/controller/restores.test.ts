@@ -173,6 +173,31 @@ describe('a restore', () => {
   });
 });
 
+describe('the options of a restore', () => {
+  test.each([
+    ['a relative directory', { directory: 'srv/x' }],
+    ['a directory that leads up', { directory: '/srv/../etc' }],
+    ['a directory with NUL', { directory: '/srv/\0x' }],
+    ['a database without another name', { renameDatabases: ['oms'] }],
+    ['a database of two other names', { renameDatabases: ['oms=a=b'] }],
+    ['a database named by a path', { renameDatabases: ['oms=../x'] }],
+    ['a name with NUL', { renameDatabases: ['oms=a\0b'] }],
+  ])('with %s are refused by plan and restore: nothing is made, no agent is asked', async (_what, changes) => {
+    const options = { renameDatabases: [], directory: '', otherVersion: false, otherTopology: false, ...changes };
+    const asked = dn1.assigns.length;
+    const request = { requestId: '', name: 'elsewhere', setId, sources: [], options };
+    for (const doing of [cluster.admin().planRestore(request), cluster.admin().createRestore(request)]) {
+      const error = await refusalOf(doing);
+      expect([error.code, error.details]).toEqual([
+        status.INVALID_ARGUMENT,
+        expect.stringMatching(/^the options of the restore/),
+      ]);
+    }
+    expect((await cluster.admin().listRestores({ pageSize: 0, pageToken: '' })).restores).toEqual([]);
+    expect(dn1.assigns).toHaveLength(asked);
+  });
+});
+
 test('a set is deleted from each vault, manifests named, and then gone', async () => {
   await cluster.admin().deleteSet({ requestId: '', id: setId });
   await until(async () => {

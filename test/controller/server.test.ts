@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, status } from '@grpc/grpc-js';
@@ -133,6 +136,35 @@ describe('the server', () => {
       { reject: false },
     );
     expect([exitCode, stderr]).toEqual([2, expect.stringContaining(join(directory, key))]);
+  });
+
+  test.each([[[]], [['--config', 'x', '--bogus']]])(
+    'called with %j ends with status 2 and says what to do next',
+    async (args) => {
+      const { exitCode, stderr } = await execa(process.execPath, ['controller/main.ts', ...args], { reject: false });
+      expect(exitCode).toBe(2);
+      expect(stderr).toMatch(/^error: (required|unknown) option '.*\nnext: ./);
+    },
+  );
+
+  test('whose port another process has says which, and what to do', async () => {
+    await using cluster = await startCluster();
+    for (const name of ['ca.crt', 'own.crt', 'own.key', 'grant.key']) {
+      await writeFile(join(directory, name), await readFile(join(cluster.directory, name)), { mode: 0o600 });
+    }
+    const other = createServer();
+    await once(other.listen(0, '127.0.0.1'), 'listening');
+    const { port } = other.address() as AddressInfo;
+    await writeFile(join(directory, 'controller.yaml'), GOOD.replace('port: 0', `port: ${port}`));
+    const { exitCode, stderr } = await execa(
+      process.execPath,
+      ['controller/main.ts', '--config', join(directory, 'controller.yaml')],
+      { reject: false },
+    );
+    other.close();
+    expect(exitCode).toBe(4);
+    expect(stderr).toContain(`error: listen on 127.0.0.1:${port}: another process has the port ${port}\n`);
+    expect(stderr).toMatch(/next: Stop that process .*, or set another port in listen of controller\.yaml\./);
   });
 
   test('with a bad file ends with status 2 and starts nothing', async () => {

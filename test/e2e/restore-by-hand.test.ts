@@ -77,7 +77,14 @@ describe('by hand', () => {
     expect((await readdir(work)).toSorted()).toEqual(expect.arrayContaining(['DBService', 'LdapServer', 'NameNode', 'OMS']));
   });
 
-  test.each(['OMS', 'DBService', 'LdapServer', 'NameNode'])('%s is brought back', (source) => follow(source), 120_000);
+  const sources = ['OMS', 'DBService', 'LdapServer', 'NameNode'];
+  test.each(sources)('%s is brought back', (source) => follow(source), 120_000);
+
+  test('no block of the page was left out', async () => {
+    const page = await readFile('docs/restore-by-hand.md', 'utf8');
+    expect(page.match(/^```bash$/gm)).toHaveLength(1 + sources.length);
+    expect([...blocks.keys()].slice(1)).toEqual(sources);
+  });
 
   test('everything is as it was before', async () => {
     await script('lab.sh', 'snapshot', join(work, 'after'));

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { RestorePlan, RestoreRequest, Source, SourceIo, UndoRecord } from '../../agent/sources/source.ts';
+import type { BackupRequest, RestorePlan, RestoreRequest, Source, SourceIo, UndoRecord } from '../../agent/sources/source.ts';
 import { unpackArchive } from '../../agent/archive/unpack.ts';
 import { packTo } from '../archive/trees.ts';
 import type { Packed } from '../archive/trees.ts';
@@ -33,9 +33,9 @@ export async function createDriver(source: Source, signal: AbortSignal = new Abo
 
   return {
     log,
-    async backUp(): Promise<Kept> {
+    async backUp(request: Partial<BackupRequest> = {}): Promise<Kept> {
       const own = await io();
-      await using prepared = await source.prepareBackup({ databases: [] }, own);
+      await using prepared = await source.prepareBackup({ databases: [], nameService: '', ...request }, own);
       await prepared.estimate();
       const { roots, facts } = await prepared.backup();
       const packed = await packTo(join(directory, `archive${++count}.tar.zst`), roots);

@@ -305,6 +305,38 @@ describe('a backup of LdapServer', () => {
     });
   });
 
+  test.each([
+    [
+      'is of another major version',
+      'echo "@(#) \\$OpenLDAP: slapd 3.0.1 \\$" >&2',
+      /slapd is of version 3\.0\.1, and 2\.4 and newer of 2 are known/,
+    ],
+    ['is too old', 'echo "@(#) \\$OpenLDAP: slapd 2.3.43 \\$" >&2', /slapd is of version 2\.3\.43/],
+    ["is not OpenLDAP's", 'echo "389-Directory/2.0 slapd 2.4.0"', /slapd is not OpenLDAP's: it answered "389-Directory/],
+  ])('fails before anything is dumped when slapd %s', async (_what, body, words) => {
+    // Of these no real one can be had: what they say of themselves is all that is looked at.
+    const toolsDirectory = await fakeTools('exec /usr/sbin/slapcat "$@"');
+    await writeFile(join(toolsDirectory, 'slapd'), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    await using wrong = await createDriver(createLdapServerSource(settings({ toolsDirectory })));
+    await expect(wrong.backUp()).rejects.toMatchObject({
+      code: 'TOOL',
+      message: expect.stringMatching(words) as string,
+      hint: expect.stringContaining('toolsDirectory') as string,
+    });
+    expect((await wrong.plan(kept)).refusals.join()).toMatch(words);
+  });
+
+  test.each([
+    ['nothing', ':'],
+    ['an empty file', ': >"$to"'],
+  ])('fails when slapcat ends well and leaves %s of the configuration', async (_what, body) => {
+    await using broken = await createDriver(createLdapServerSource(settings({ toolsDirectory: await fakeTools(body) })));
+    await expect(broken.backUp()).rejects.toMatchObject({
+      code: 'TOOL',
+      message: expect.stringContaining('ended well and wrote nothing') as string,
+    });
+  });
+
   test('fails when slapcat dies in mid-dump', async () => {
     // A real slapcat cannot be made to die at a chosen point: this one writes half an entry and is killed.
     const tools = await fakeTools('printf "dn: cn=config\\nobjectCl" > "$to"; kill -9 $$');
@@ -337,7 +369,7 @@ describe('a backup of LdapServer', () => {
       log: () => undefined,
       progress: () => undefined,
     };
-    await using prepared = await createLdapServerSource(settings()).prepareBackup({ databases: [] }, io);
+    await using prepared = await createLdapServerSource(settings()).prepareBackup({ databases: [], nameService: '' }, io);
     expect(await prepared.estimate()).toBeLessThan(2n ** 26n);
   });
 
@@ -353,6 +385,17 @@ case "$*" in *"-n 1 "*) [ -e ${change}.done ] || { touch ${change}.done; ${modif
     const directory = join(lab.directory, 'changed');
     await changing.restore(changed, { changes: { directory } });
     expect(await dump(join(directory, 'slapd.d'), 0)).toContain('olcIdleTimeout: 77');
+  });
+
+  test('fails when the configuration changes at each of three tries', async () => {
+    // As if somebody changed it all the time: each dump of it has another number.
+    const count = join(lab.directory, 'dumps');
+    await writeFile(count, '');
+    const tools = await fakeTools(`/usr/sbin/slapcat "$@" || exit
+case "$*" in *"-n 0 "*) echo >>${count}; printf '# %s\\n\\n' "$(wc -l <${count})" >>"$to" ;; esac`);
+    await using restless = await createDriver(createLdapServerSource(settings({ toolsDirectory: tools })));
+    await expect(restless.backUp()).rejects.toThrow('changed at each of three tries');
+    expect(restless.log.filter((line) => line.includes('dumping again'))).toHaveLength(2);
   });
 });
 

@@ -80,11 +80,63 @@ describe('a backup of the NameNode', () => {
   test.each([
     ['its tool is missing', { hdfs: '/nowhere/hdfs' }, 'TOOL', /\/nowhere\/hdfs is not installed/],
     ['its directory is none', { nameDirectory: '/nowhere' }, 'NOT_FOUND', /no name directory/],
+    ['its tool is something else', { hdfs: '/bin/echo' }, 'TOOL', /\/bin\/echo for its version: it is not Hadoop's/],
     ['the NameNode does not answer', { rpcAddress: '127.0.0.1:1' }, 'TOOL', /roll the edits/],
     ['its state cannot be asked for', { httpAddress: '127.0.0.1:1' }, 'UNAVAILABLE', /where it keeps its metadata/],
   ])('fails when %s', async (_what, changes, code, words) => {
     await using broken = await createDriver(createNameNodeSource(settings(changes)));
     await expect(broken.backUp()).rejects.toMatchObject({ code, message: expect.stringMatching(words) as string });
+  });
+
+  /** Real ones cannot be had of another version, nor be made to die or hang at a chosen point: this one does, and is real in all else. */
+  async function fakeHdfs(verb: string, body: string): Promise<string> {
+    const path = join(lab.directory, 'fake-hdfs');
+    const script = `#!/bin/sh\ncase $1 in ${verb}) ${body} ;; esac\nexec ${lab.bin('hdfs')} "$@"\n`;
+    await writeFile(path, script, { mode: 0o755 });
+    return path;
+  }
+
+  test('fails when its tool is of another major version, and warns of another minor one', async () => {
+    const source = async (version: string) =>
+      createNameNodeSource(settings({ hdfs: await fakeHdfs('version', `echo "Hadoop ${version}"; exit`) }));
+    await using old = await createDriver(await source('2.10.1'));
+    await expect(old.backUp()).rejects.toMatchObject({
+      code: 'TOOL',
+      message: expect.stringMatching(/fake-hdfs is of Hadoop 2\.10\.1, and the NameNode of 3\./) as string,
+      hint: expect.stringContaining('nameNode.hdfs') as string,
+    });
+    await using newer = await createDriver(await source('3.99.0'));
+    await newer.backUp();
+    expect(newer.log.join('\n')).toMatch(/warn: .*is of Hadoop 3\.99\.0, and the NameNode of 3\./);
+    expect(driver.log.join('\n')).not.toContain('warn: ');
+  });
+
+  test.each([
+    ['dfsadmin', 'dies', 'roll the edits'],
+    ['oiv', 'dies', 'read the image'],
+    ['oev', 'dies', 'read the edits'],
+    ['dfsadmin', 'hangs', 'roll the edits'],
+    ['oev', 'hangs', 'read the edits'],
+  ])('fails when `hdfs %s` %s', async (verb, how, doing) => {
+    const hdfsTool = await fakeHdfs(verb, how === 'dies' ? 'echo "no memory" >&2; kill -9 $$' : 'sleep 600');
+    // What does not hang is a Java machine on a busy computer: time enough for that.
+    await using broken = await createDriver(createNameNodeSource(settings({ hdfs: hdfsTool, timeout: '10s' })));
+    await expect(broken.backUp()).rejects.toMatchObject({
+      code: how === 'dies' ? 'TOOL' : 'TIMEOUT',
+      message: expect.stringMatching(
+        how === 'dies' ? new RegExp(`^${doing}.*killed by SIGKILL: no memory`) : new RegExp(`^${doing}.*did not end within`),
+      ) as string,
+    });
+  });
+
+  test('fails when the task is of another NameService than the node, and takes its own', async () => {
+    await using own = await createDriver(createNameNodeSource(settings({ nameService: 'ns1' })));
+    await expect(own.backUp({ nameService: 'hacluster' })).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringMatching(/"hacluster", and that of this node is ns1/) as string,
+    });
+    await own.backUp({ nameService: 'ns1' });
+    await expect(driver.backUp({ nameService: 'ns1' })).rejects.toThrow('that of this node is hacluster');
   });
 
   test('fails when the NameNode does not use the directory, however whole it looks', async () => {
@@ -144,6 +196,16 @@ describe('the old name directory', () => {
   ])('is not touched when %s', async (_what, code, spoil) => {
     const was = await identity();
     await expect(driver.restore(kept, { spoil })).rejects.toMatchObject({ code });
+    expect(await leftovers()).toEqual([]);
+    expect(await identity()).toBe(was);
+  });
+
+  test('is not touched when the tool that reads the image hangs', async () => {
+    const was = await identity();
+    const hdfsTool = join(lab.directory, 'hanging-hdfs');
+    await writeFile(hdfsTool, '#!/bin/sh\nexec sleep 600\n', { mode: 0o755 });
+    await using hanging = await createDriver(createNameNodeSource(settings({ hdfs: hdfsTool, timeout: '1s' })));
+    await expect(hanging.restore(kept)).rejects.toMatchObject({ code: 'TIMEOUT' });
     expect(await leftovers()).toEqual([]);
     expect(await identity()).toBe(was);
   });

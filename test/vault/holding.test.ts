@@ -157,7 +157,9 @@ test('a full partition is named in the error, with what is free and what was to 
     await expect(target.put(KEY, bytes, never)).rejects.toMatchObject({
       code: 'NO_SPACE',
       message: expect.stringMatching(
-        new RegExp(`the partition of ${vault.directory} has .+ free, and .+ more were to be written`),
+        new RegExp(
+          `in the vault of node ${vault.node}: the partition of ${vault.directory} has .+ free, and .+ more were to be written`,
+        ),
       ) as string,
     });
   } finally {
@@ -177,7 +179,7 @@ test.each([
     await using target = await vault.open();
     await expect(target.put(KEY, some(), never)).rejects.toMatchObject({
       code: 'NO_SPACE',
-      message: expect.stringContaining(`the partition of ${vault.directory}`) as string,
+      message: expect.stringContaining(`in the vault of node ${vault.node}: the partition of ${vault.directory}`) as string,
     });
     expect(await incoming(vault.directory)).toEqual([]);
     expect((await vault.space()).usedByBackupsBytes).toBe(0n);

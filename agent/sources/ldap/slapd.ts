@@ -1,14 +1,18 @@
 /** The tools of OpenLDAP. They read and write the databases themselves: slapd may run while slapcat does, and must not while slapadd does. */
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '#common/errors.ts';
 import { runTool } from '../../tool.ts';
+import { statOrMissing } from '../configuration/tree.ts';
 import type { LdapDatabase } from './facts.ts';
 import type { LdapServerSettings } from './settings.ts';
 
 type Tools = Pick<LdapServerSettings, 'toolsDirectory' | 'timeout'>;
 
-/** "2.5.13". */
+/** The oldest whose slapcat and slapadd work as they are called here. */
+const OLDEST_MINOR = 4;
+
+/** "2.5.13". @throws AppError TOOL when it is not OpenLDAP's, or of a version that this agent does not know. */
 export async function slapdVersion({ toolsDirectory, timeout }: Tools, signal: AbortSignal): Promise<string> {
   const doing = 'ask slapd for its version';
   const { stdout, stderr } = await runTool({
@@ -18,14 +22,26 @@ export async function slapdVersion({ toolsDirectory, timeout }: Tools, signal: A
     timeoutMs: timeout,
     signal,
   });
-  const version = /slapd (\d+\.\d+\.\d+)/.exec(stdout + stderr)?.[1];
-  if (version === undefined) throw new AppError('TOOL', `${doing}: its answer names none: ${(stdout + stderr).slice(0, 200)}`);
+  const said = stdout + stderr;
+  const [, version, major, minor] = /OpenLDAP: slapd ((\d+)\.(\d+)\.\d+)/.exec(said) ?? [];
+  const hint = "Set ldapServer.toolsDirectory in the agent's configuration to where the tools of the running slapd are.";
+  if (version === undefined) {
+    const answered = JSON.stringify(said.slice(0, 200));
+    throw new AppError('TOOL', `${doing}: ${join(toolsDirectory, 'slapd')} is not OpenLDAP's: it answered ${answered}`, { hint });
+  }
+  if (major !== '2' || Number(minor) < OLDEST_MINOR) {
+    const known = `2.${OLDEST_MINOR} and newer of 2`;
+    throw new AppError('TOOL', `${doing}: ${join(toolsDirectory, 'slapd')} is of version ${version}, and ${known} are known`, {
+      hint,
+    });
+  }
   return version;
 }
 
 /** Writes the database, operational attributes and all, and answers how many entries it has. Database 0 is the configuration. */
 export async function slapcat(settings: Tools, config: string, number: number, to: string, signal: AbortSignal): Promise<number> {
   const doing = `dump the LDAP database ${number}`;
+  await rm(to, { force: true });
   await runTool({
     doing,
     command: join(settings.toolsDirectory, 'slapcat'),
@@ -34,10 +50,20 @@ export async function slapcat(settings: Tools, config: string, number: number, t
     timeoutMs: settings.timeout,
     signal,
   });
+  if ((await statOrMissing(to)) === undefined) throw wroteNothing(doing, settings);
   // slapcat ends each entry with an empty line: a file that ends otherwise is cut.
   const end = await lastBytes(to, 2);
   if (end !== '' && end !== '\n\n') throw new AppError('TOOL', `${doing}: slapcat did not write it to its end`);
-  return countEntries(to, signal);
+  const entries = await countEntries(to, signal);
+  // A database may be empty, a configuration never is: all the databases would be missing, and nobody would know.
+  if (number === 0 && entries === 0) throw wroteNothing(doing, settings);
+  return entries;
+}
+
+function wroteNothing(doing: string, { toolsDirectory }: Tools): AppError {
+  return new AppError('TOOL', `${doing}: ${join(toolsDirectory, 'slapcat')} ended well and wrote nothing`, {
+    hint: "See that it is OpenLDAP's, and of the version of the running slapd: ldapServer.toolsDirectory in the agent's configuration.",
+  });
 }
 
 /** Counted outside: a directory of millions is larger than a string may be. */

@@ -4,16 +4,21 @@ import { join } from 'node:path';
 import { AppError, toAppError } from '#common/errors.ts';
 import { measureTree, statOrMissing } from '../configuration/tree.ts';
 import { ownershipOf } from '../ownership.ts';
-import type { BackupContent, PreparedBackup, SourceIo } from '../source.ts';
+import type { BackupContent, BackupRequest, PreparedBackup, SourceIo } from '../source.ts';
 import { ROOT, encodeFacts, parseVersion } from './facts.ts';
-import { requireReadable, rollEdits } from './hdfs-tools.ts';
+import { requireReadable, requireSameMajor, rollEdits } from './hdfs-tools.ts';
 import { readPoint, requireImageMd5 } from './name-directory.ts';
 import type { Point } from './name-directory.ts';
 import type { NameNodeSettings } from './settings.ts';
 import { askStorage, sameDirectories } from './storage.ts';
 import type { Storage } from './storage.ts';
 
-export async function prepareNameNodeBackup(settings: NameNodeSettings, io: SourceIo): Promise<PreparedBackup> {
+export async function prepareNameNodeBackup(
+  settings: NameNodeSettings,
+  { nameService }: BackupRequest,
+  io: SourceIo,
+): Promise<PreparedBackup> {
+  requireNameService(settings, nameService);
   const current = join(settings.nameDirectory, 'current');
   if ((await statOrMissing(current))?.isDirectory() !== true) {
     throw new AppError('NOT_FOUND', `back up NameNode: ${settings.nameDirectory} is no name directory`, {
@@ -27,8 +32,19 @@ export async function prepareNameNodeBackup(settings: NameNodeSettings, io: Sour
   };
 }
 
+/** The metadata of another cluster under the name that was asked for would be found out only at the restore. */
+function requireNameService(settings: NameNodeSettings, wanted: string): void {
+  if (wanted === '' || wanted === settings.nameService) return;
+  throw new AppError(
+    'REFUSED',
+    `back up NameNode: the task wants the NameService ${JSON.stringify(wanted)}, and that of this node is ${settings.nameService}`,
+    { hint: "Correct --name-service of the task, or nameNode.nameService in the agent's configuration." },
+  );
+}
+
 async function backUp(settings: NameNodeSettings, current: string, io: SourceIo): Promise<BackupContent> {
   const storage = await requireInUse(settings, io);
+  await requireSameMajor(settings, storage.softwareVersion, io);
   const lastTxid = await rollEdits(settings, io.signal);
   io.log('info', `the edits are rolled: transactions up to ${lastTxid}`);
   const spool = join(io.workDirectory, ROOT);

@@ -9,6 +9,30 @@ import type { NameNodeSettings } from './settings.ts';
 
 type ToolIo = Pick<SourceIo, 'workDirectory' | 'signal'>;
 
+/**
+ * Another minor version mostly understands the NameNode, and what it does not is found when the image is read; another major one may
+ * read what it misunderstands. @throws AppError TOOL
+ */
+export async function requireSameMajor(
+  settings: NameNodeSettings,
+  server: string,
+  io: Pick<SourceIo, 'log' | 'signal'>,
+): Promise<void> {
+  const doing = `ask ${settings.hdfs} for its version`;
+  const { stdout } = await hdfs(settings, doing, ['version'], io.signal);
+  const version = /^Hadoop (\d+\.\d+\S*)/.exec(stdout)?.[1];
+  const hint = "Set nameNode.hdfs in the agent's configuration to the hdfs command of the NameNode's own installation.";
+  if (version === undefined) {
+    throw new AppError('TOOL', `${doing}: it is not Hadoop's: it answered ${JSON.stringify(stdout.slice(0, 200))}`, { hint });
+  }
+  const parts = (text: string, count: number) => text.split('.').slice(0, count).join('.');
+  if (parts(version, 1) !== parts(server, 1)) {
+    throw new AppError('TOOL', `${settings.hdfs} is of Hadoop ${version}, and the NameNode of ${server}`, { hint });
+  }
+  if (parts(version, 2) !== parts(server, 2))
+    io.log('warn', `${settings.hdfs} is of Hadoop ${version}, and the NameNode of ${server}`);
+}
+
 /** Ends the open edit segment, so that it can be copied whole. Answers the last transaction before the new one. HDFS goes on serving. */
 export async function rollEdits(settings: NameNodeSettings, signal: AbortSignal): Promise<bigint> {
   const doing = `roll the edits of the NameNode at ${settings.rpcAddress}`;

@@ -7,6 +7,11 @@ const address = z.string().regex(/^[^\s:/]+:\d{1,5}$/, 'must be host:port');
 
 export const nameNodeSettingsSchema = z
   .strictObject({
+    /** dfs.nameservices: a task that names another is not for this NameNode. */
+    nameService: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be the name of a NameService')
+      .default('hacluster'),
     /** Of the NameNode's web server: its state is read there. */
     httpAddress: address,
     httpScheme: z.enum(['http', 'https']).default('http'),

@@ -6,6 +6,8 @@ import { AppError, toAppError } from '#common/errors.ts';
 import type { NameNodeSettings } from './settings.ts';
 
 export interface Storage {
+  /** Of the NameNode: "3.3.6". */
+  readonly softwareVersion: string;
   /** Name and edits directories in use. */
   readonly directories: string[];
   /** Those that it has given up. */
@@ -28,6 +30,7 @@ const directories = z.record(z.string(), z.string());
 const infoSchema = z.object({
   beans: z.tuple([
     z.object({
+      SoftwareVersion: z.string(),
       NameDirStatuses: jsonText.pipe(z.object({ active: directories, failed: directories })),
       NameJournalStatus: jsonText.pipe(z.array(z.object({ manager: z.string() }))),
     }),
@@ -40,6 +43,7 @@ export async function askStorage(settings: NameNodeSettings, signal: AbortSignal
   try {
     const [info] = infoSchema.parse(await askBean(settings, 'NameNodeInfo', signal)).beans;
     return {
+      softwareVersion: info.SoftwareVersion,
       directories: Object.keys(info.NameDirStatuses.active),
       failed: Object.keys(info.NameDirStatuses.failed),
       journals: info.NameJournalStatus.map(({ manager }) => manager).filter((name) => !name.startsWith('FileJournalManager(')),

@@ -93,7 +93,7 @@ export interface Backup {
 
 /** Backs up, and lays the content out as an unpacked archive has it. */
 export async function backUp(source: Source, scratch: Scratch, io?: TestIo, databases: readonly string[] = []): Promise<Backup> {
-  await using prepared = await source.prepareBackup({ databases }, io ?? (await scratch.io()));
+  await using prepared = await source.prepareBackup({ databases, nameService: '' }, io ?? (await scratch.io()));
   const { roots, facts } = await prepared.backup();
   const unpacked = await scratch.directory();
   for (const { from, as } of roots) {
@@ -106,7 +106,7 @@ export async function backUp(source: Source, scratch: Scratch, io?: TestIo, data
 
 /** The same through a real archive, as the runner does it. */
 export async function backUpArchived(source: Source, scratch: Scratch, io: TestIo): Promise<Backup> {
-  await using prepared = await source.prepareBackup({ databases: [] }, io);
+  await using prepared = await source.prepareBackup({ databases: [], nameService: '' }, io);
   const { roots, facts } = await prepared.backup();
   const packing = packArchive(roots, { workDirectory: await scratch.directory(), level: 1, signal: io.signal });
   const path = join(await scratch.directory(), 'archive.tar.zst');

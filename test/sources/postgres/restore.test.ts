@@ -181,7 +181,7 @@ describe('OMS', () => {
     await locker.query('BEGIN');
     await locker.query('LOCK TABLE "odd, schema".host, "odd, schema".t_alarm_history');
     const { n } = (await server.sql('postgres', `select pg_database_size('oms')::text as n`))[0] ?? {};
-    await using prepared = await omsSource(server).prepareBackup({ databases: [] }, await scratch.io());
+    await using prepared = await omsSource(server).prepareBackup({ databases: [], nameService: '' }, await scratch.io());
     const estimate = await prepared.estimate();
     await locker.end();
     expect(estimate).toBeLessThan(BigInt(String(n)) - 4_000_000n);
@@ -465,7 +465,7 @@ describe('DBService', () => {
 
   it('shows in its spool only what its owner may read', async () => {
     const io = await scratch.io();
-    await using prepared = await dbServiceSource(server, ['oms']).prepareBackup({ databases: [] }, io);
+    await using prepared = await dbServiceSource(server, ['oms']).prepareBackup({ databases: [], nameService: '' }, io);
     await prepared.backup();
     const base = join(io.workDirectory, 'dbservice', 'database', 'oms');
     const { stdout } = await run('stat', ['-c', '%a %n', base, join(base, 'roles.sql'), join(base, 'roles.json')]);

@@ -800,7 +800,12 @@ export interface GetSpaceResponse {
 export interface NodeSpace {
   node: string;
   managementRole: string;
-  vault: Space | undefined;
+  /** Unset: this node holds no vault. */
+  vault:
+    | Space
+    | undefined;
+  /** Where the agent of this node spools. */
+  spool: Space | undefined;
 }
 
 export interface ListAlarmsRequest {
@@ -8284,7 +8289,7 @@ export const GetSpaceResponse: MessageFns<GetSpaceResponse> = {
 };
 
 function createBaseNodeSpace(): NodeSpace {
-  return { node: "", managementRole: "", vault: undefined };
+  return { node: "", managementRole: "", vault: undefined, spool: undefined };
 }
 
 export const NodeSpace: MessageFns<NodeSpace> = {
@@ -8297,6 +8302,9 @@ export const NodeSpace: MessageFns<NodeSpace> = {
     }
     if (message.vault !== undefined) {
       Space.encode(message.vault, writer.uint32(26).fork()).join();
+    }
+    if (message.spool !== undefined) {
+      Space.encode(message.spool, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -8338,6 +8346,14 @@ export const NodeSpace: MessageFns<NodeSpace> = {
             message.vault = Space.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.spool = Space.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8359,6 +8375,7 @@ export const NodeSpace: MessageFns<NodeSpace> = {
         ? globalThis.String(object.management_role)
         : "",
       vault: isSet(object.vault) ? Space.fromJSON(object.vault) : undefined,
+      spool: isSet(object.spool) ? Space.fromJSON(object.spool) : undefined,
     };
   },
 
@@ -8373,6 +8390,9 @@ export const NodeSpace: MessageFns<NodeSpace> = {
     if (message.vault !== undefined) {
       obj.vault = Space.toJSON(message.vault);
     }
+    if (message.spool !== undefined) {
+      obj.spool = Space.toJSON(message.spool);
+    }
     return obj;
   },
 
@@ -8384,6 +8404,7 @@ export const NodeSpace: MessageFns<NodeSpace> = {
     message.node = object.node ?? "";
     message.managementRole = object.managementRole ?? "";
     message.vault = (object.vault !== undefined && object.vault !== null) ? Space.fromPartial(object.vault) : undefined;
+    message.spool = (object.spool !== undefined && object.spool !== null) ? Space.fromPartial(object.spool) : undefined;
     return message;
   },
 };

@@ -230,6 +230,8 @@ export interface HostFacts {
   uptimeSeconds: bigint;
   /** The node's clock when the facts were taken. */
   clockMs: bigint;
+  /** Of the partition of the agent's state directory, where dumps are spooled before they are stored. */
+  spool: Space | undefined;
 }
 
 /** A file as a target holds it. Keys are relative to the target's root, with '/' between parts. */
@@ -1204,6 +1206,7 @@ function createBaseHostFacts(): HostFacts {
     loadPercent: 0,
     uptimeSeconds: 0n,
     clockMs: 0n,
+    spool: undefined,
   };
 }
 
@@ -1247,6 +1250,9 @@ export const HostFacts: MessageFns<HostFacts> = {
         throw new globalThis.Error("value provided for field message.clockMs of type int64 too large");
       }
       writer.uint32(72).int64(message.clockMs);
+    }
+    if (message.spool !== undefined) {
+      Space.encode(message.spool, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1336,6 +1342,14 @@ export const HostFacts: MessageFns<HostFacts> = {
             message.clockMs = reader.int64() as bigint;
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.spool = Space.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1375,6 +1389,7 @@ export const HostFacts: MessageFns<HostFacts> = {
         ? BigInt(object.uptime_seconds)
         : 0n,
       clockMs: isSet(object.clockMs) ? BigInt(object.clockMs) : isSet(object.clock_ms) ? BigInt(object.clock_ms) : 0n,
+      spool: isSet(object.spool) ? Space.fromJSON(object.spool) : undefined,
     };
   },
 
@@ -1407,6 +1422,9 @@ export const HostFacts: MessageFns<HostFacts> = {
     if (message.clockMs !== 0n) {
       obj.clockMs = message.clockMs.toString();
     }
+    if (message.spool !== undefined) {
+      obj.spool = Space.toJSON(message.spool);
+    }
     return obj;
   },
 
@@ -1430,6 +1448,7 @@ export const HostFacts: MessageFns<HostFacts> = {
       ? BigInt(object.uptimeSeconds)
       : 0n;
     message.clockMs = (object.clockMs !== undefined && object.clockMs !== null) ? BigInt(object.clockMs) : 0n;
+    message.spool = (object.spool !== undefined && object.spool !== null) ? Space.fromPartial(object.spool) : undefined;
     return message;
   },
 };
