@@ -5,13 +5,16 @@ import type { Task } from '../model.ts';
 import type { Change, EngineIo } from './engine-io.ts';
 import { requestBackup } from './request-run.ts';
 
-export async function startDue(io: EngineIo): Promise<void> {
+/** Answers when the next one is due, as far as that is known. */
+export async function startDue(io: EngineIo): Promise<number | undefined> {
   const now = io.clock.now();
+  let next: number | undefined;
   for (const { name, ...task } of await io.store.tasks()) {
     // Whether a run of it is open matters only when its time has come.
-    if (scheduleOf({ ...task, open: false }, now).kind === 'wait') continue;
-    await io.change((change) => decide(change, io, name, now));
+    if (scheduleOf({ ...task, open: false }, now).kind !== 'wait') await io.change((change) => decide(change, io, name, now));
+    else if (task.nextStartMs !== undefined && task.nextStartMs > now) next = Math.min(task.nextStartMs, next ?? Infinity);
   }
+  return next;
 }
 
 async function decide(change: Change, io: EngineIo, name: string, now: number): Promise<void> {
