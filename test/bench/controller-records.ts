@@ -34,6 +34,7 @@ export function taskOf(number: number, runs: number, now: number): Task {
     nextStartMs: undefined,
     lastRunId: last < 0 ? undefined : idOf('r', last, now - (runs - last) * MINUTE_MS),
     lastStartedMs: undefined,
+    latestStartMs: now - (runs - last) * MINUTE_MS,
   };
 }
 
