@@ -36,6 +36,8 @@ export interface Task {
   readonly lastRunId: string | undefined;
   /** When the last automatic or manual run was started, for the rule of 120 s. */
   readonly lastStartedMs: number | undefined;
+  /** The latest start that any run of it bears, whatever the clock said since: one after it is free. Absent: not known. */
+  readonly latestStartMs?: number;
 }
 
 /** The share of one source in a run: at most one assignment. */

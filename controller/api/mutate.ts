@@ -54,6 +54,8 @@ export async function mutate<Request extends { requestId: string }, Response>(
       await change.putAnswer(request.requestId, { method, digest: digestOf(mutation), response: bytes }, now);
     }
     await change.audit({ timeMs: now, who: peer.name, method, subject, detail });
+    // It may have set the next due time.
+    change.after(() => io.hint());
     change.after(() => io.log.info({ audit: true, who: peer.name, method, subject, detail }, 'changed by an administrator'));
     return response;
   });

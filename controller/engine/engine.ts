@@ -27,11 +27,16 @@ export function startEngine(io: EngineIo): Engine {
   const loser = createLoser(io);
   const starter = createStarter(io);
   const upkeep = createUpkeep(io);
+  let due: number | undefined;
 
   /** In this order: what has ended makes room for what starts, what starts is given out. One that fails does not hold up the others. */
   const duties: Readonly<Record<string, () => Promise<void>>> = {
     'lose agents': () => loser.loseAgents(),
-    'start what is due': () => startDue(io),
+    'start what is due': async () => {
+      // Should it fail, it is tried again at the next tick, and not at once.
+      due = undefined;
+      due = await startDue(io);
+    },
     'start what waits': () => starter.startNext(),
     'tell agents': () => tellAgents(io),
     'keep up the vaults': () => upkeep.pass(),
@@ -75,7 +80,9 @@ export function startEngine(io: EngineIo): Engine {
       noticeOwnPause();
       io.clockWatch.look();
       for (const [duty, perform] of Object.entries(duties)) await attempt(duty, perform);
-      await io.clock.sleep(io.config.tick, AbortSignal.any([stopping.signal, wake.signal])).catch(() => undefined);
+      // A tick is how late a word may be noticed; a time that is known is kept.
+      const rest = Math.max(0, Math.min(io.config.tick, (due ?? Infinity) - io.clock.now()));
+      await io.clock.sleep(rest, AbortSignal.any([stopping.signal, wake.signal])).catch(() => undefined);
     }
   }
 

@@ -10,12 +10,16 @@ import type { Change, EngineIo } from './engine-io.ts';
 import { newId, note } from './engine-io.ts';
 import { requestBackup } from './request-run.ts';
 
-export async function startDue(io: EngineIo): Promise<void> {
+/** Answers when the next one is due, as far as that is known. */
+export async function startDue(io: EngineIo): Promise<number | undefined> {
   const now = io.clock.now();
+  let next: number | undefined;
   for (const task of await io.store.tasks()) {
     // Whether a run of it is open matters only when its time has come.
     if (decide(io, task, false, now).kind !== 'wait') await io.change((change) => carryOut(change, io, task.name, now));
+    else if (task.nextStartMs !== undefined && task.nextStartMs > now) next = Math.min(task.nextStartMs, next ?? Infinity);
   }
+  return next;
 }
 
 function decide(io: EngineIo, task: Task, open: boolean, now: number): ScheduleDecision {

@@ -84,16 +84,17 @@ async function startBackup(change: Change, io: EngineIo, run: Run): Promise<Wait
   if (ending !== undefined) return ending;
 
   const now = io.clock.now();
+  const { startedMs, latestStartMs } = await freeStart(change, task, now);
   const started: Run = {
     ...run,
     state: 'running',
-    startedMs: await freeStart(change, task, now),
+    startedMs,
     startedFrom: task,
     topology: topologyOf(io.sessions),
     productVersion: PRODUCT_VERSION,
     sources: task.sources.map(({ source }) => share(io, source, placeOfSource.get(source), 'running')),
   };
-  await change.putTask({ ...task, lastStartedMs: now, lastRunId: run.id });
+  await change.putTask({ ...task, lastStartedMs: now, lastRunId: run.id, latestStartMs });
   change.after(() => void io.startedTasks.set(task.name, io.clock.monotonic()));
   await begin(change, io, started, `started: backup of ${run.task}`);
   return undefined;
@@ -168,10 +169,14 @@ function share(io: EngineIo, source: SourceName, node: string | undefined, state
 }
 
 /** Names on disk count seconds: no two runs of a task may bear the same one, however the clock was set. */
-async function freeStart(change: Change, task: Task, now: number): Promise<number> {
-  const recent = await change.listRuns(task.name, { size: 1000, token: '' });
-  const taken = new Set(recent.items.flatMap(({ startedMs }) => (startedMs === undefined ? [] : [diskTime(startedMs)])));
-  let start = now;
-  while (taken.has(diskTime(start))) start += 1000;
-  return start;
+async function freeStart(change: Change, task: Task, now: number): Promise<{ startedMs: number; latestStartMs: number }> {
+  // As nearly always. The records of a long history are large: they are read only when the clock has been behind an earlier start.
+  if (task.latestStartMs !== undefined && diskTime(now) > diskTime(task.latestStartMs)) {
+    return { startedMs: now, latestStartMs: now };
+  }
+  const recent = (await change.listRuns(task.name, { size: 1000, token: '' })).items.flatMap(({ startedMs }) => startedMs ?? []);
+  const taken = new Set(recent.map(diskTime));
+  let startedMs = now;
+  while (taken.has(diskTime(startedMs))) startedMs += 1000;
+  return { startedMs, latestStartMs: Math.max(startedMs, task.latestStartMs ?? 0, ...recent) };
 }
