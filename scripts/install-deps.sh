@@ -2,8 +2,8 @@
 # Makes this machine able to run the quickstart, the tests and the benchmarks: Debian packages by apt (as root or with sudo), and the
 # npm packages of the lock file. Says nothing when nothing is missing. Servers are installed, never started: the lab starts its own.
 #   --without hdfs   no Java, no Maven
-#   --for-tests      also what builds the foreign clients (Go, Python) that the tests use, zsh for its completion, and the receivers of
-#                    alarms (SMTP, SNMP)
+#   --for-tests      also what builds the foreign clients (Go, Python) that the tests use, zsh for its completion, the receivers of
+#                    alarms (SMTP, SNMP), and ip, tc and sysctl, of which the tests of the network (root only) make theirs
 #   --for-bench      also ssh, which the benchmark of the whole compares with
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +13,7 @@ hdfs=yes
 while [ $# -gt 0 ]; do
   case $1 in
     --without) shift; [ "${1-}" = hdfs ] || { echo "usage: install-deps.sh [--without hdfs] [--for-tests] [--for-bench]" >&2; exit 2; }; hdfs=no ;;
-    --for-tests) packages+=(python3 python3-venv zsh python3-aiosmtpd snmp snmptrapd) for_tests=yes ;;
+    --for-tests) packages+=(python3 python3-venv zsh python3-aiosmtpd snmp snmptrapd iproute2 procps) for_tests=yes ;;
     --for-bench) packages+=(openssh-server openssh-client) ;;
     *) echo "usage: install-deps.sh [--without hdfs] [--for-tests] [--for-bench]" >&2; exit 2 ;;
   esac

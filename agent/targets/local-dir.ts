@@ -100,8 +100,9 @@ async function write(branch: Branch, chunk: Buffer, stallMs: number | undefined)
   const limit = stallMs === undefined ? waiting.signal : AbortSignal.any([waiting.signal, AbortSignal.timeout(stallMs)]);
   try {
     await Promise.race([once(pipe, 'drain', { signal: limit }), done]);
-  } catch (error) {
-    if (!limit.aborted) throw error;
+  } catch {
+    // The pipe broke while it was waited for: whose fault that is, and whether it ends the run, is told by `done`.
+    if (!limit.aborted) return void (await done);
     const stalled = new AppError('TIMEOUT', `${vault.target.name} took no bytes for ${(stallMs ?? 0) / 1000} s and is left out`);
     stop.abort(stalled);
     pipe.destroy();

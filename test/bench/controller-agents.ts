@@ -66,6 +66,7 @@ function live(node: string, source: SourceName | undefined, { certPem, keyPem }:
       vault,
       running: [],
       finished: [],
+      certificateEndsMs: 0n,
     }),
     unacknowledged: async () => [],
     async heartbeat() {
@@ -98,6 +99,7 @@ function hostOf(hostname: string): HostFacts {
     loadPercent: 12,
     uptimeSeconds: 1_234_567n,
     clockMs: BigInt(systemClock.now()),
+    spool: undefined,
   };
 }
 

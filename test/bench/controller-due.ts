@@ -1,6 +1,7 @@
 /** From the time that a task is due to the Assign in the hands of its agent, for task after task. */
 import type { ChildProcess } from 'node:child_process';
 import { systemClock, withTimeout } from '#common/clock.ts';
+import { WhenLate } from '#common/gen/holdfast/v1/admin.ts';
 import type { AdminServiceClient, TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
 import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
 import { SOURCE_NAMES } from '#common/names.ts';
@@ -52,5 +53,8 @@ function specOf(name: string, startMs: number): TaskSpec {
     target: { pathType: { $case: 'localDir', value: {} } },
     copies: COPIES,
     mode: { $case: 'periodic', value: { startMs: BigInt(startMs), periodSeconds: DAY_S } },
+    whenLate: WhenLate.WHEN_LATE_POSTPONE,
+    retention: undefined,
+    wantedAgeSeconds: 0n,
   };
 }

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { openLocalDir } from '../../agent/targets/local-dir.ts';
 import type { Target } from '../../agent/targets/target.ts';
+import { startHalfOpenProxy } from '../vault/half-open-proxy.ts';
 import { PREFIX, never, openTestVault } from '../vault/test-vault.ts';
 
 const KEY = `${PREFIX}x.tar.zst`;
@@ -60,6 +61,21 @@ describe('LocalDir', () => {
     expect(results[1]?.failed?.code).toBe('UNAVAILABLE');
     expect((await readFile(join(both.mn1.directory, KEY))).length).toBe(60 * 1024 * 1024);
     await both.mn2.restart();
+  });
+
+  test('whose standby vanishes while it is waited for still stores on the active', async () => {
+    await using both = await pair();
+    await using proxy = await startHalfOpenProxy(both.mn2.url);
+    await using behind = await both.mn2.open({ url: proxy.url, silenceMs: 600 });
+    const vaults = [both.vaults[0]!, { node: 'mn2', target: behind, active: false }];
+    // More than windows and buffers hold: the writer waits for the standby until its line counts as cut.
+    const bytes = parts(60, async (n) => {
+      if (n === 5) proxy.cut();
+    });
+    const { stored, results } = await openLocalDir(vaults).putAll(KEY, bytes, never);
+    expect(stored.size).toBe(60n * 1024n * 1024n);
+    expect(results[1]?.failed).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('has not answered') });
+    expect((await readFile(join(both.mn1.directory, KEY))).length).toBe(60 * 1024 * 1024);
   });
 
   test('whose active dies in mid-transfer fails, and the standby keeps nothing', async () => {
