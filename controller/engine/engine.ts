@@ -3,6 +3,7 @@
  * agents and callers are hints that the next look should be at once; a missed hint costs one tick.
  */
 import { toAppError } from '#common/errors.ts';
+import { watchSpace } from '../alarms/watch-space.ts';
 import { watchAgents, watchClock, watchStandby, watchTasks, watchThirdParty } from '../alarms/watch-state.ts';
 import type { Change, EngineIo } from './engine-io.ts';
 import { createLoser } from './lose-agents.ts';
@@ -39,6 +40,7 @@ export function startEngine(io: EngineIo): Engine {
     'watch how things stand': every(io, io.config.watch.every, async (change) => {
       await watchTasks(change, io);
       await watchAgents(change, io);
+      await watchSpace(change, io);
       await watchClock(change, io);
     }),
     'look hourly': every(io, HOUR_MS, async (change) => {
