@@ -1,22 +1,17 @@
-import { AppError, toFault } from '#common/errors.ts';
+import { AppError } from '#common/errors.ts';
 import type * as api from '#common/gen/holdfast/v1/admin.ts';
-import { createChannels } from '../alarms/delivery/channels.ts';
-import { testChannels } from '../alarms/delivery/test-channels.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
 import type { AgentFacts } from '../sessions/sessions.ts';
 import { adminCall } from './answer.ts';
 import { pageByName, pageRequest } from './from-proto.ts';
 import { settingsOf } from './settings.ts';
-import { agentMessage, alarmMessage } from './to-proto.ts';
+import { agentMessage } from './to-proto.ts';
 
-type Names = 'getAgent' | 'listAgents' | 'getSpace' | 'listAlarms' | 'testAlarms' | 'getConfig';
-
-/** Longer than the time-out of any channel that is not configured otherwise: a person waits. */
-const TEST_MS = 60_000;
+type Names = 'getAgent' | 'listAgents' | 'getSpace' | 'getConfig';
 
 export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
-  const { log, store, sessions, config, clock } = io;
+  const { log, sessions, config } = io;
   const roleOf = (node: string) => {
     if (node === config.managementNodes.active) return 'active';
     return node === config.managementNodes.standby ? 'standby' : '';
@@ -46,18 +41,7 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       ),
     })),
 
-    testAlarms: adminCall(log, async (_request: api.TestAlarmsRequest) => {
-      const test = { origin: config.managementNodes.active, nowMs: clock.now() };
-      const answers = await testChannels(createChannels(config.alarms), test, AbortSignal.timeout(TEST_MS));
-      return { channels: answers.map(({ channel, error }) => ({ channel, failed: error && toFault(error) })) };
-    }),
-
     getConfig: adminCall(log, async (_request: api.GetConfigRequest) => ({ settings: settingsOf(config) })),
-
-    listAlarms: adminCall(log, async (request: api.ListAlarmsRequest) => {
-      const { items, next } = await store.listAlarms(request.history, pageRequest(request));
-      return { alarms: items.map(alarmMessage), nextPageToken: next };
-    }),
   };
 }
 

@@ -16,6 +16,8 @@ import { createUpkeep } from './upkeep.ts';
 const HOUR_MS = 3_600_000;
 /** Long enough that no caller still repeats a request. */
 const ANSWERS_KEPT_MS = 7 * 24 * HOUR_MS;
+/** Notices that have arrived or were given up, to be looked at. */
+const DELIVERIES_KEPT_MS = 30 * 24 * HOUR_MS;
 
 export interface Engine {
   hint(): void;
@@ -46,6 +48,7 @@ export function startEngine(io: EngineIo): Engine {
     'look hourly': every(io, HOUR_MS, async (change) => {
       await watchThirdParty(change, io);
       await change.forgetAnswers(io.clock.now() - ANSWERS_KEPT_MS);
+      await change.forgetDeliveries(io.clock.now() - DELIVERIES_KEPT_MS);
     }),
   };
 
@@ -81,12 +84,14 @@ export function startEngine(io: EngineIo): Engine {
     }
   }
 
+  // Beside the loop: a receiver that hangs holds up no run.
+  const delivering = io.notices.start(io);
   const looping = loop();
   return {
     hint: () => wake.abort(),
     async stop() {
       stopping.abort();
-      await looping;
+      await Promise.all([looping, delivering.stop()]);
     },
   };
 }

@@ -32,6 +32,7 @@ describe('the commands', () => {
       'agent show',
       'space',
       'alarm list',
+      'alarm test',
       'completion',
     ]);
   });
