@@ -1,14 +1,17 @@
 import { AppError } from '#common/errors.ts';
-import type * as api from '#common/gen/holdfast/v1/admin.ts';
+import * as api from '#common/gen/holdfast/v1/admin.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
+import { strangerOf } from '../sessions/sessions.ts';
 import type { AgentFacts } from '../sessions/sessions.ts';
 import { adminCall } from './answer.ts';
+import { forgetAgent } from './forget-agent.ts';
 import { pageByName, pageRequest } from './from-proto.ts';
+import { mutate } from './mutate.ts';
 import { settingsOf } from './settings.ts';
 import { agentMessage } from './to-proto.ts';
 
-type Names = 'getAgent' | 'listAgents' | 'getSpace' | 'getConfig';
+type Names = 'getAgent' | 'listAgents' | 'forgetAgent' | 'getSpace' | 'getConfig';
 
 export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
   const { log, sessions, config } = io;
@@ -16,11 +19,11 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
     if (node === config.managementNodes.active) return 'active';
     return node === config.managementNodes.standby ? 'standby' : '';
   };
-  /** A management node whose agent was never heard of since the start is missed, not unknown. */
+  /** A management node whose agent was never heard of is missed, not unknown. */
   const agents = (): AgentFacts[] => {
     const heard = sessions.facts();
     const missed = managementNodes(config).filter((node) => !heard.some((facts) => facts.node === node));
-    return [...heard, ...missed.map(neverHeard)].toSorted((a, b) => (a.node < b.node ? -1 : 1));
+    return [...heard, ...missed.map(strangerOf)].toSorted((a, b) => (a.node < b.node ? -1 : 1));
   };
 
   return {
@@ -35,6 +38,14 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       return { agents: items.map((facts) => agentMessage(facts, roleOf(facts.node))), nextPageToken: next };
     }),
 
+    forgetAgent: adminCall(log, async (request: api.ForgetAgentRequest, peer) => {
+      const codecs = { requestCodec: api.ForgetAgentRequest, responseCodec: api.ForgetAgentResponse };
+      return mutate(io, peer, { method: 'ForgetAgent', request, subject: request.node, ...codecs }, async (change) => {
+        await forgetAgent(change, io, request.node);
+        return {};
+      });
+    }),
+
     getSpace: adminCall(log, async (_request: api.GetSpaceRequest) => ({
       nodes: agents().flatMap(({ node, vault }) =>
         vault === undefined ? [] : [{ node, managementRole: roleOf(node), vault: vault.space }],
@@ -43,17 +54,4 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
 
     getConfig: adminCall(log, async (_request: api.GetConfigRequest) => ({ settings: settingsOf(config) })),
   };
-}
-
-function neverHeard(node: string): AgentFacts {
-  const nothing = {
-    host: undefined,
-    vault: undefined,
-    certificateEndsMs: undefined,
-    lastSeenMs: 0,
-    lastHeard: 0,
-    lastHeardHostMs: 0,
-    lastHeardHost: 0,
-  };
-  return { ...nothing, node, connected: false, version: '', sources: [] };
 }

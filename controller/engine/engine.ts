@@ -6,6 +6,7 @@ import { toAppError } from '#common/errors.ts';
 import { watchSpace } from '../alarms/watch-space.ts';
 import { watchAgents, watchClock, watchStandby, watchTasks, watchThirdParty } from '../alarms/watch-state.ts';
 import type { Change, EngineIo } from './engine-io.ts';
+import { recallAgents } from './known-agents.ts';
 import { createLoser } from './lose-agents.ts';
 import { startDue } from './start-due.ts';
 import { createStarter } from './start-run.ts';
@@ -30,6 +31,7 @@ export function startEngine(io: EngineIo): Engine {
   const loser = createLoser(io);
   const starter = createStarter(io);
   const upkeep = createUpkeep(io);
+  const recall = recallAgents(io);
 
   /** In this order: what has ended makes room for what starts, what starts is given out. One that fails does not hold up the others. */
   const duties: Readonly<Record<string, () => Promise<void>>> = {
@@ -62,15 +64,17 @@ export function startEngine(io: EngineIo): Engine {
 
   /** Logged once for as long as it fails in the same way: a full disk is not told anew each second. */
   const failing = new Map<string, string>();
-  async function attempt(duty: string, perform: () => Promise<void>): Promise<void> {
+  async function attempt(duty: string, perform: () => Promise<void>): Promise<boolean> {
     try {
       await perform();
       failing.delete(duty);
+      return true;
     } catch (caught) {
       const error = toAppError(caught, duty);
-      if (failing.get(duty) === error.message) return;
+      if (failing.get(duty) === error.message) return false;
       failing.set(duty, error.message);
       io.log.error({ duty, err: error }, 'the engine failed in a duty; each tick tries again');
+      return false;
     }
   }
 
@@ -79,7 +83,9 @@ export function startEngine(io: EngineIo): Engine {
       wake = new AbortController();
       noticeOwnPause();
       io.clockWatch.look();
-      for (const [duty, perform] of Object.entries(duties)) await attempt(duty, perform);
+      // Who decides without knowing its agents takes those that are away for gone.
+      const knowsAgents = await attempt('recall the agents', recall);
+      for (const [duty, perform] of Object.entries(duties)) if (knowsAgents) await attempt(duty, perform);
       await io.clock.sleep(io.config.tick, AbortSignal.any([stopping.signal, wake.signal])).catch(() => undefined);
     }
   }

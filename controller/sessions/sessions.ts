@@ -20,6 +20,7 @@ import type {
 import type { HostFacts } from '#common/gen/holdfast/v1/types.ts';
 import type { Logger } from '#common/log.ts';
 import { requirePeer, statusOf } from '../api/answer.ts';
+import type { KnownAgent } from '../model.ts';
 
 type Stream = ServerDuplexStream<SessionRequest, SessionResponse>;
 
@@ -64,6 +65,10 @@ export interface Sessions {
   readonly service: AgentServiceServer;
   facts(): readonly AgentFacts[];
   factsOf(node: string): AgentFacts | undefined;
+  /** Agents that were heard of before this controller's time: known, and not connected as long as they have not come. */
+  recall(agents: readonly KnownAgent[]): void;
+  /** Nobody misses it any more, unless it is connected. */
+  forget(node: string): void;
   /** What the agent has to do or does, as far as it and we have said on this line. Empty when it is not connected. */
   knownTo(node: string): ReadonlySet<string>;
   /** Nothing happens when the agent is not there, or knows it: whoever looks at `knownTo` makes up for it. */
@@ -80,19 +85,7 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
   let stopped = false;
 
   const note = (node: string, facts: Partial<AgentFacts>) => {
-    const before = known.get(node) ?? {
-      node,
-      connected: false,
-      version: '',
-      sources: [],
-      host: undefined,
-      vault: undefined,
-      certificateEndsMs: undefined,
-      lastSeenMs: 0,
-      lastHeard: 0,
-      lastHeardHostMs: 0,
-      lastHeardHost: 0,
-    };
+    const before = known.get(node) ?? strangerOf(node);
     const [lastSeenMs, lastHeard] = [clock.now(), clock.monotonic()];
     const host = 'host' in facts ? { lastHeardHostMs: lastSeenMs, lastHeardHost: lastHeard } : {};
     known.set(node, { ...before, ...facts, ...host, lastSeenMs, lastHeard });
@@ -198,6 +191,14 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     service: { session },
     facts: () => [...known.values()].toSorted((a, b) => (a.node < b.node ? -1 : 1)),
     factsOf: (node) => known.get(node),
+    recall(agents) {
+      for (const { node, sources, version, certificateEndsMs, lastSeenMs } of agents) {
+        if (!known.has(node)) known.set(node, { ...strangerOf(node), sources, version, certificateEndsMs, lastSeenMs });
+      }
+    },
+    forget(node) {
+      if (!lines.has(node)) known.delete(node);
+    },
     knownTo: (node) => lines.get(node)?.knows ?? new Set(),
     assign(node, assign) {
       const line = lines.get(node);
@@ -215,5 +216,22 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       stopped = true;
       for (const { stream } of lines.values()) stream.end();
     },
+  };
+}
+
+/** One that this controller has not heard. */
+export function strangerOf(node: string): AgentFacts {
+  return {
+    node,
+    connected: false,
+    version: '',
+    sources: [],
+    host: undefined,
+    vault: undefined,
+    certificateEndsMs: undefined,
+    lastSeenMs: 0,
+    lastHeard: 0,
+    lastHeardHostMs: 0,
+    lastHeardHost: 0,
   };
 }

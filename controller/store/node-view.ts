@@ -5,8 +5,12 @@ import { decode, encode } from './codec.ts';
 import type { Schema } from './schema.ts';
 import type { Changes, Queries } from './store.ts';
 
-export function nodeQueries(db: Kysely<Schema>): Pick<Queries, 'agents' | 'spaceSamples'> {
+export function nodeQueries(db: Kysely<Schema>): Pick<Queries, 'agent' | 'agents' | 'spaceSamples'> {
   return {
+    async agent(node) {
+      const row = await db.selectFrom('agents').select('body').where('node', '=', node).executeTakeFirst();
+      return row && (decode(row.body) as KnownAgent);
+    },
     async agents() {
       const rows = await db.selectFrom('agents').select('body').orderBy('node').execute();
       return rows.map(({ body }) => decode(body) as KnownAgent);

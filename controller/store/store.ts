@@ -61,6 +61,7 @@ export interface Queries {
   waitingDeliveries(channel?: string): Promise<readonly Delivery[]>;
   /** Of these notices, oldest first: those that wait, and those that ended of late. */
   deliveriesOf(noticeIds: readonly string[]): Promise<readonly Delivery[]>;
+  agent(node: string): Promise<KnownAgent | undefined>;
   /** By node. */
   agents(): Promise<readonly KnownAgent[]>;
   /** Of this vault, the newest so many, oldest first. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AppError } from '#common/errors.ts';
 import { DeliveryState } from '#common/gen/holdfast/v1/admin.ts';
 import type { Alarm, AlarmDelivery } from '#common/gen/holdfast/v1/admin.ts';
 import { startFake } from './fake-controller.ts';
@@ -80,5 +81,31 @@ describe('alarm test', () => {
   test('says so when nobody is to be told', async () => {
     fake.answers = { testAlarms: () => ({ channels: [] }) };
     expect((await fake.run('alarm', 'test')).err).toContain('nobody is told of alarms');
+  });
+});
+
+describe('agent forget', () => {
+  test('needs a yes where nobody can be asked', async () => {
+    fake.answers = {};
+    expect(await fake.run('agent', 'forget', 'dn1')).toMatchObject({ status: 4, out: '' });
+    expect(fake.requests.get('forgetAgent')).toBeUndefined();
+  });
+
+  test('asks the controller once, with a request id', async () => {
+    fake.answers = { forgetAgent: () => ({}) };
+    expect((await fake.run('agent', 'forget', 'dn1', '--yes', '--json')).out).toContain('"forgotten": "dn1"');
+    expect(fake.requests.get('forgetAgent')).toEqual([{ requestId: expect.stringMatching(/.{8}/) as string, node: 'dn1' }]);
+  });
+
+  test('shows why it was refused', async () => {
+    fake.answers = {
+      forgetAgent: () => {
+        throw new AppError('REFUSED', 'it is connected', { hint: 'Stop it first.' });
+      },
+    };
+    expect(await fake.run('agent', 'forget', 'dn1', '--yes')).toMatchObject({
+      status: 4,
+      err: 'error: it is connected\nnext: Stop it first.\n',
+    });
   });
 });

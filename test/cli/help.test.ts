@@ -30,6 +30,7 @@ describe('the commands', () => {
       ...['plan', 'create', 'start', 'list', 'show'].map((verb) => `restore ${verb}`),
       'agent list',
       'agent show',
+      'agent forget',
       'space',
       'alarm list',
       'alarm test',

@@ -15,6 +15,7 @@ export function nodesContract(home: NewHome): void {
       const store = await place.open();
       const dn1 = agentOf('dn1', { certificateEndsMs: undefined, sources: [], lastSeenMs: 7 });
       expect(await store.agents()).toEqual([agentOf('B'), dn1, agentOf('mn2')]);
+      expect([await store.agent('dn1'), await store.agent('dn')]).toEqual([dn1, undefined]);
       await store.transaction(async (view) => {
         await view.deleteAgent('dn1');
         await view.deleteAgent('never heard of');

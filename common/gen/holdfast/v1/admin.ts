@@ -864,6 +864,15 @@ export interface ListAgentsResponse {
   nextPageToken: string;
 }
 
+/** Refused while it is connected or has a share in a run, and for a management node. */
+export interface ForgetAgentRequest {
+  requestId: string;
+  node: string;
+}
+
+export interface ForgetAgentResponse {
+}
+
 export interface GetSpaceRequest {
 }
 
@@ -8433,6 +8442,147 @@ export const ListAgentsResponse: MessageFns<ListAgentsResponse> = {
   },
 };
 
+function createBaseForgetAgentRequest(): ForgetAgentRequest {
+  return { requestId: "", node: "" };
+}
+
+export const ForgetAgentRequest: MessageFns<ForgetAgentRequest> = {
+  encode(message: ForgetAgentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetAgentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetAgentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForgetAgentRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+    };
+  },
+
+  toJSON(message: ForgetAgentRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ForgetAgentRequest>, I>>(base?: I): ForgetAgentRequest {
+    return ForgetAgentRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ForgetAgentRequest>, I>>(object: I): ForgetAgentRequest {
+    const message = createBaseForgetAgentRequest();
+    message.requestId = object.requestId ?? "";
+    message.node = object.node ?? "";
+    return message;
+  },
+};
+
+function createBaseForgetAgentResponse(): ForgetAgentResponse {
+  return {};
+}
+
+export const ForgetAgentResponse: MessageFns<ForgetAgentResponse> = {
+  encode(_: ForgetAgentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetAgentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetAgentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ForgetAgentResponse {
+    return {};
+  },
+
+  toJSON(_: ForgetAgentResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ForgetAgentResponse>, I>>(base?: I): ForgetAgentResponse {
+    return ForgetAgentResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ForgetAgentResponse>, I>>(_: I): ForgetAgentResponse {
+    const message = createBaseForgetAgentResponse();
+    return message;
+  },
+};
+
 function createBaseGetSpaceRequest(): GetSpaceRequest {
   return {};
 }
@@ -9583,6 +9733,16 @@ export const AdminServiceService = {
     responseSerialize: (value: ListAgentsResponse): Buffer => Buffer.from(ListAgentsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAgentsResponse => ListAgentsResponse.decode(value),
   },
+  /** For a node that is gone for good: it is missed no more. Should its agent come all the same, it is known again. */
+  forgetAgent: {
+    path: "/holdfast.v1.AdminService/ForgetAgent" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ForgetAgentRequest): Buffer => Buffer.from(ForgetAgentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ForgetAgentRequest => ForgetAgentRequest.decode(value),
+    responseSerialize: (value: ForgetAgentResponse): Buffer => Buffer.from(ForgetAgentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ForgetAgentResponse => ForgetAgentResponse.decode(value),
+  },
   getSpace: {
     path: "/holdfast.v1.AdminService/GetSpace" as const,
     requestStream: false as const,
@@ -9660,6 +9820,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listRestores: handleUnaryCall<ListRestoresRequest, ListRestoresResponse>;
   getAgent: handleUnaryCall<GetAgentRequest, GetAgentResponse>;
   listAgents: handleUnaryCall<ListAgentsRequest, ListAgentsResponse>;
+  /** For a node that is gone for good: it is missed no more. Should its agent come all the same, it is known again. */
+  forgetAgent: handleUnaryCall<ForgetAgentRequest, ForgetAgentResponse>;
   getSpace: handleUnaryCall<GetSpaceRequest, GetSpaceResponse>;
   listAlarms: handleUnaryCall<ListAlarmsRequest, ListAlarmsResponse>;
   /** Sends a test notice over every configured channel, now, and says how each fared. */
@@ -10101,6 +10263,22 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAgentsResponse) => void,
+  ): ClientUnaryCall;
+  /** For a node that is gone for good: it is missed no more. Should its agent come all the same, it is known again. */
+  forgetAgent(
+    request: ForgetAgentRequest,
+    callback: (error: ServiceError | null, response: ForgetAgentResponse) => void,
+  ): ClientUnaryCall;
+  forgetAgent(
+    request: ForgetAgentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ForgetAgentResponse) => void,
+  ): ClientUnaryCall;
+  forgetAgent(
+    request: ForgetAgentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ForgetAgentResponse) => void,
   ): ClientUnaryCall;
   getSpace(
     request: GetSpaceRequest,
