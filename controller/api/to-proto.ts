@@ -20,7 +20,7 @@ import { fileMessage, restoreOptionsMessage, sourceMessage } from '../engine/mes
 import { setStateOf } from '../engine/set-state.ts';
 import { holdersOf } from '../model.ts';
 import type { Alarm, BackupSet, Delivery, Restore, Run, SourceRun, Task } from '../model.ts';
-import type { AgentFacts } from '../sessions/sessions.ts';
+import type { AgentFacts } from '../sessions/agent-facts.ts';
 
 const RUN_STATES: Readonly<Record<Run['state'], RunState>> = {
   waiting: RunState.RUN_STATE_WAITING,

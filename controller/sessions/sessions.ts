@@ -14,13 +14,13 @@ import type {
   ProgressReport,
   SessionRequest,
   SessionResponse,
-  VaultFacts,
   Welcome,
 } from '#common/gen/holdfast/v1/agent.ts';
-import type { HostFacts } from '#common/gen/holdfast/v1/types.ts';
 import type { Logger } from '#common/log.ts';
 import { requirePeer, statusOf } from '../api/answer.ts';
 import type { KnownAgent } from '../model.ts';
+import { strangerOf } from './agent-facts.ts';
+import type { AgentFacts } from './agent-facts.ts';
 
 type Stream = ServerDuplexStream<SessionRequest, SessionResponse>;
 
@@ -41,24 +41,6 @@ export interface SessionEvents {
   finished(node: string, finished: Finished): Promise<void>;
   progress(node: string, report: ProgressReport): void;
   log(node: string, report: LogReport): Promise<void>;
-}
-
-/** What an agent last said of itself. */
-export interface AgentFacts {
-  readonly node: string;
-  readonly connected: boolean;
-  readonly version: string;
-  readonly sources: readonly string[];
-  readonly host: HostFacts | undefined;
-  readonly vault: VaultFacts | undefined;
-  /** undefined: an older agent does not tell. */
-  readonly certificateEndsMs: number | undefined;
-  readonly lastSeenMs: number;
-  /** The same on the monotonic clock, for the lease. */
-  readonly lastHeard: number;
-  /** When `host` was heard, by the wall clock and by the steady one. */
-  readonly lastHeardHostMs: number;
-  readonly lastHeardHost: number;
 }
 
 export interface Sessions {
@@ -216,22 +198,5 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       stopped = true;
       for (const { stream } of lines.values()) stream.end();
     },
-  };
-}
-
-/** One that this controller has not heard. */
-export function strangerOf(node: string): AgentFacts {
-  return {
-    node,
-    connected: false,
-    version: '',
-    sources: [],
-    host: undefined,
-    vault: undefined,
-    certificateEndsMs: undefined,
-    lastSeenMs: 0,
-    lastHeard: 0,
-    lastHeardHostMs: 0,
-    lastHeardHost: 0,
   };
 }

@@ -97,3 +97,10 @@ test('a node with a share in a run is not forgotten before it was given up', asy
   await forget('dn1');
   expect(await nodes()).toEqual(['mn1', 'mn2']);
 });
+
+test('many agents that say Hello at once are all known after a restart', async () => {
+  const names = Array.from({ length: 30 }, (_none, number) => `dn${String(number).padStart(2, '0')}`);
+  await Promise.all(names.map((name) => cluster.agent(name)));
+  await restart();
+  expect(await nodes()).toEqual([...names, 'mn1', 'mn2']);
+});
