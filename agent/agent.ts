@@ -85,7 +85,7 @@ export async function startAgent(
     if (vault === undefined) return undefined;
     const url = config.vault?.url ?? vault.url;
     try {
-      return { url, space: spaceMessage(await vault.space()) };
+      return { url, space: spaceMessage(await vault.space(), config) };
     } catch (error) {
       // A broken disk must be seen as that, not as an agent that is away.
       log.error({ err: error }, 'the space of the vault cannot be read');
@@ -175,6 +175,9 @@ function openVault(access: VaultAccess, config: AgentConfig, tls: TlsFiles, sign
   });
 }
 
-function spaceMessage(space: Awaited<ReturnType<Vault['space']>>): NonNullable<VaultFacts['space']> {
-  return { totalBytes: space.totalBytes, freeBytes: space.freeBytes, usedByBackupsBytes: space.usedByBackupsBytes };
+function spaceMessage(
+  { totalBytes, freeBytes, usedByBackupsBytes }: Awaited<ReturnType<Vault['space']>>,
+  { vault }: AgentConfig,
+): NonNullable<VaultFacts['space']> {
+  return { totalBytes, freeBytes, usedByBackupsBytes, capBytes: vault?.capBytes, minimumFreeBytes: vault?.minimumFree };
 }

@@ -18,6 +18,12 @@ const size = z.string().transform((text, context) => {
   }
 });
 
+/** How large a backup file of `default` may be; a larger one is kept, and alarm 12058 says so. */
+const specification = (source: string, documented: string) =>
+  size
+    .prefault(documented)
+    .describe(`A backup file of ${source} that is larger raises an alarm, and is kept. Documented: ${documented}.`);
+
 const nodeName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be a host name of letters, digits, "." and "-"');
 
 /** What the checks of one against the other need to have been read. */
@@ -59,6 +65,14 @@ export const controllerConfigSchema = z
           .min(1)
           .default([...SOURCE_NAMES])
           .describe('What it backs up.'),
+        specifications: z
+          .strictObject({
+            OMS: specification('OMS', '10 MB'),
+            LdapServer: specification('LdapServer', '20 MB'),
+            DBService: specification('DBService', '100 MB'),
+            NameNode: specification('NameNode', '1.5 GB'),
+          })
+          .prefault({}),
       })
       .prefault({}),
     heartbeat: duration
@@ -111,6 +125,9 @@ export const controllerConfigSchema = z
         every: duration.prefault('10s').describe('How often the alarms about how things stand are looked at.'),
         pausedFor: duration.prefault('7d').describe('A task locked for longer raises an alarm.'),
         spaceWithin: duration.prefault('7d').describe('A vault that will be full within this raises an alarm.'),
+        sampleEvery: duration
+          .prefault('1h')
+          .describe('How often the space of the vaults is written down, to foresee when one is full. Kept for 30 days.'),
         certificateWithin: duration.prefault('30d').describe('A certificate that ends within this raises an alarm.'),
       })
       .prefault({}),

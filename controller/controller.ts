@@ -6,6 +6,7 @@ import { AppError } from '#common/errors.ts';
 import type { Logger } from '#common/log.ts';
 import { readPrivateFile } from '#common/secrets.ts';
 import { certificateEnds, loadCredentials } from '#common/tls.ts';
+import { createNotices } from './alarms/notices.ts';
 import { createAdminService } from './api/admin.ts';
 import { startServer } from './api/server.ts';
 import { limitsOf } from './config.ts';
@@ -55,6 +56,7 @@ export async function startController(config: ControllerConfig, store: Store, cl
     errands: createErrands(clock, () => io.hint()),
     board: createProgressBoard(),
     watchers,
+    notices: createNotices(config),
     given: new Map(),
     reading: createReading(),
     clockWatch: createClockWatch(clock, sessions, limits),

@@ -5,9 +5,11 @@
 import type { FaultShape } from '#common/errors.ts';
 import type { SourceName } from '#common/names.ts';
 import type { StoredName } from '#common/manifest.ts';
+import type { VaultSample } from '#rules/conditions.ts';
 import type { RetentionPolicy } from '#rules/retention.ts';
 import type { RunState } from '#rules/run-state.ts';
 import type { Schedule, WhenLate } from '#rules/schedule.ts';
+import type { Notice } from './alarms/delivery/channel.ts';
 
 /** One data source of a task, always backed up in full. */
 export interface TaskSource {
@@ -150,6 +152,38 @@ export interface Alarm {
   readonly detail: string;
   readonly raisedMs: number;
   readonly clearedMs: number | undefined;
+}
+
+/** A notice of an alarm on its way to one channel, or at its end. */
+export interface Delivery {
+  readonly notice: Notice;
+  readonly channel: string;
+  readonly state: 'waiting' | 'delivered' | 'givenUp';
+  /** Attempts that failed. */
+  readonly attempts: number;
+  /** The pauses between them, added up. */
+  readonly pausedMs: number;
+  /** While it waits: not before. */
+  readonly nextMs: number;
+  /** Of the last attempt that failed: why it waits still, or was given up. */
+  readonly fault: FaultShape | undefined;
+  /** When it was taken, or given up. */
+  readonly endedMs: number | undefined;
+}
+
+/** A node whose agent has said Hello, as it did last. What it says between is not kept. */
+export interface KnownAgent {
+  readonly node: string;
+  readonly sources: readonly string[];
+  readonly version: string;
+  readonly certificateEndsMs: number | undefined;
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+}
+
+/** How full a vault was. */
+export interface SpaceRecord extends VaultSample {
+  readonly node: string;
 }
 
 /** What an attempt that was given up may have left in vaults, to be cleared there when they are back. */

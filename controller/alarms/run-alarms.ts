@@ -20,7 +20,7 @@ async function sizeAlarms(change: Change, io: EngineIo, run: Run): Promise<void>
   for (const source of SOURCE_NAMES) {
     const share = run.sources.find((each) => each.source === source);
     const archive = share?.state === 'successful' ? share.file?.archive : undefined;
-    if (archive !== undefined && isTooLarge(source, archive.size)) {
+    if (archive !== undefined && isTooLarge(source, archive.size, io.config.defaultTask.specifications)) {
       await raise(change, io, ALARMS.tooLarge.id, source, `${archive.key} has ${formatSize(archive.size)}; it is kept`);
     } else if (archive !== undefined || share === undefined) await clear(change, io, ALARMS.tooLarge.id, source);
   }

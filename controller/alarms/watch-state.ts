@@ -63,14 +63,16 @@ function watched(task: Task, sets: readonly BackupSet[], io: EngineIo): WatchedT
   return { ...task, newestGoodMs: good.length === 0 ? undefined : Math.max(...good.map(({ createdMs }) => createdMs)) };
 }
 
-/** Agents that are away for longer than the lease, once they were known or are needed. */
+/** Agents that are away for longer than the lease, once they were known or are needed. One that is lost stays so until it is back. */
 export async function watchAgents(change: Change, io: EngineIo): Promise<void> {
   const { lease, watch } = io.config;
   const nodes = new Set([...managementNodes(io.config), ...io.sessions.facts().map(({ node }) => node)]);
+  const up = new Set((await change.openAlarms()).filter(({ id }) => id === ALARMS.agentLost.id).map(({ subject }) => subject));
   const lost = [...nodes].map((node) => {
     const facts = io.sessions.factsOf(node);
     const awayMs = io.clock.monotonic() - Math.max(facts?.lastHeard ?? 0, io.listening.since);
-    return [node, facts?.connected !== true && awayMs > lease ? `the agent of ${node} is not connected` : undefined] as const;
+    const isLost = facts?.connected !== true && (awayMs > lease || up.has(node));
+    return [node, isLost ? `the agent of ${node} is not connected` : undefined] as const;
   });
   await settle(change, io, ALARMS.agentLost.id, lost);
   const ends = [

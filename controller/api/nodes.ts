@@ -1,31 +1,29 @@
-import { AppError, toFault } from '#common/errors.ts';
-import type * as api from '#common/gen/holdfast/v1/admin.ts';
-import { createChannels } from '../alarms/delivery/channels.ts';
-import { testChannels } from '../alarms/delivery/test-channels.ts';
+import { AppError } from '#common/errors.ts';
+import * as api from '#common/gen/holdfast/v1/admin.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
-import type { AgentFacts } from '../sessions/sessions.ts';
+import { strangerOf } from '../sessions/agent-facts.ts';
+import type { AgentFacts } from '../sessions/agent-facts.ts';
 import { adminCall } from './answer.ts';
+import { forgetAgent } from './forget-agent.ts';
 import { pageByName, pageRequest } from './from-proto.ts';
+import { mutate } from './mutate.ts';
 import { settingsOf } from './settings.ts';
-import { agentMessage, alarmMessage } from './to-proto.ts';
+import { agentMessage } from './to-proto.ts';
 
-type Names = 'getAgent' | 'listAgents' | 'getSpace' | 'listAlarms' | 'testAlarms' | 'getConfig';
-
-/** Longer than the time-out of any channel that is not configured otherwise: a person waits. */
-const TEST_MS = 60_000;
+type Names = 'getAgent' | 'listAgents' | 'forgetAgent' | 'getSpace' | 'getConfig';
 
 export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
-  const { log, store, sessions, config, clock } = io;
+  const { log, sessions, config } = io;
   const roleOf = (node: string) => {
     if (node === config.managementNodes.active) return 'active';
     return node === config.managementNodes.standby ? 'standby' : '';
   };
-  /** A management node whose agent was never heard of since the start is missed, not unknown. */
+  /** A management node whose agent was never heard of is missed, not unknown. */
   const agents = (): AgentFacts[] => {
     const heard = sessions.facts();
     const missed = managementNodes(config).filter((node) => !heard.some((facts) => facts.node === node));
-    return [...heard, ...missed.map(neverHeard)].toSorted((a, b) => (a.node < b.node ? -1 : 1));
+    return [...heard, ...missed.map(strangerOf)].toSorted((a, b) => (a.node < b.node ? -1 : 1));
   };
 
   return {
@@ -40,36 +38,20 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       return { agents: items.map((facts) => agentMessage(facts, roleOf(facts.node))), nextPageToken: next };
     }),
 
+    forgetAgent: adminCall(log, async (request: api.ForgetAgentRequest, peer) => {
+      const codecs = { requestCodec: api.ForgetAgentRequest, responseCodec: api.ForgetAgentResponse };
+      return mutate(io, peer, { method: 'ForgetAgent', request, subject: request.node, ...codecs }, async (change) => {
+        await forgetAgent(change, io, request.node);
+        return {};
+      });
+    }),
+
     getSpace: adminCall(log, async (_request: api.GetSpaceRequest) => ({
       nodes: agents()
         .filter(({ vault, host }) => vault !== undefined || host !== undefined)
         .map(({ node, vault, host }) => ({ node, managementRole: roleOf(node), vault: vault?.space, spool: host?.spool })),
     })),
 
-    testAlarms: adminCall(log, async (_request: api.TestAlarmsRequest) => {
-      const test = { origin: config.managementNodes.active, nowMs: clock.now() };
-      const answers = await testChannels(createChannels(config.alarms), test, AbortSignal.timeout(TEST_MS));
-      return { channels: answers.map(({ channel, error }) => ({ channel, failed: error && toFault(error) })) };
-    }),
-
     getConfig: adminCall(log, async (_request: api.GetConfigRequest) => ({ settings: settingsOf(config) })),
-
-    listAlarms: adminCall(log, async (request: api.ListAlarmsRequest) => {
-      const { items, next } = await store.listAlarms(request.history, pageRequest(request));
-      return { alarms: items.map(alarmMessage), nextPageToken: next };
-    }),
   };
-}
-
-function neverHeard(node: string): AgentFacts {
-  const nothing = {
-    host: undefined,
-    vault: undefined,
-    certificateEndsMs: undefined,
-    lastSeenMs: 0,
-    lastHeard: 0,
-    lastHeardHostMs: 0,
-    lastHeardHost: 0,
-  };
-  return { ...nothing, node, connected: false, version: '', sources: [] };
 }

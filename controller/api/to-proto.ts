@@ -1,8 +1,9 @@
 /** What the controller knows → messages of the API. */
-import { TaskState, RunKind, SetState, Trigger, WhenLate } from '#common/gen/holdfast/v1/admin.ts';
+import { DeliveryState, TaskState, RunKind, SetState, Trigger, WhenLate } from '#common/gen/holdfast/v1/admin.ts';
 import type {
   Agent as AgentMessage,
   Alarm as AlarmMessage,
+  AlarmDelivery,
   BackupFileSet,
   Restore as RestoreMessage,
   Run as RunMessage,
@@ -18,8 +19,8 @@ import { sumProgress } from '../engine/progress.ts';
 import { fileMessage, restoreOptionsMessage, sourceMessage } from '../engine/messages.ts';
 import { setStateOf } from '../engine/set-state.ts';
 import { holdersOf } from '../model.ts';
-import type { Alarm, BackupSet, Restore, Run, SourceRun, Task } from '../model.ts';
-import type { AgentFacts } from '../sessions/sessions.ts';
+import type { Alarm, BackupSet, Delivery, Restore, Run, SourceRun, Task } from '../model.ts';
+import type { AgentFacts } from '../sessions/agent-facts.ts';
 
 const RUN_STATES: Readonly<Record<Run['state'], RunState>> = {
   waiting: RunState.RUN_STATE_WAITING,
@@ -43,6 +44,11 @@ const SET_STATES = {
   degraded: SetState.SET_STATE_DEGRADED,
   complete: SetState.SET_STATE_COMPLETE,
   deleting: SetState.SET_STATE_DELETING,
+} as const;
+const DELIVERY_STATES = {
+  waiting: DeliveryState.DELIVERY_STATE_WAITING,
+  delivered: DeliveryState.DELIVERY_STATE_DELIVERED,
+  givenUp: DeliveryState.DELIVERY_STATE_GIVEN_UP,
 } as const;
 
 const time = (ms: number | undefined) => BigInt(ms ?? 0);
@@ -165,7 +171,27 @@ export function agentMessage(facts: AgentFacts, role: string): AgentMessage {
   return { node, connected, version, sources: [...sources], host, vault, managementRole: role, lastSeenMs: time(lastSeenMs) };
 }
 
-export function alarmMessage(alarm: Alarm): AlarmMessage {
+export function alarmMessage(alarm: Alarm, deliveries: readonly Delivery[]): AlarmMessage {
   const { id, subject, detail, raisedMs, clearedMs } = alarm;
-  return { id, ...alarmOf(id), subject, detail, raisedMs: time(raisedMs), clearedMs: time(clearedMs) };
+  return {
+    id,
+    ...alarmOf(id),
+    subject,
+    detail,
+    raisedMs: time(raisedMs),
+    clearedMs: time(clearedMs),
+    deliveries: deliveries.map(deliveryMessage),
+  };
+}
+
+function deliveryMessage({ notice, channel, state, attempts, nextMs, fault, endedMs }: Delivery): AlarmDelivery {
+  return {
+    channel,
+    ofClearing: notice.kind === 'cleared',
+    state: DELIVERY_STATES[state],
+    failedAttempts: attempts,
+    nextMs: state === 'waiting' ? time(nextMs) : 0n,
+    endedMs: time(endedMs),
+    fault,
+  };
 }

@@ -1,10 +1,13 @@
-/** `holdfast agent list|show`: the nodes. (`holdfast agent --config FILE` is the daemon.) */
+/** `holdfast agent list|show|forget`: the nodes. (`holdfast agent --config FILE` is the daemon.) */
 import type { Command } from 'commander';
 import { AdminServiceService as Admin } from '#common/gen/holdfast/v1/admin.ts';
 import type { Agent } from '#common/gen/holdfast/v1/admin.ts';
+import { requireConsent } from './confirm.ts';
+import { newRequestId } from './connect.ts';
 import type { Context } from './context.ts';
 import { present } from './options.ts';
 import { duration, printFields, printTable, size, time } from './output.ts';
+import { say } from './terminal.ts';
 
 export function addAgent(program: Command, context: Context): void {
   const agent = program
@@ -38,6 +41,16 @@ export function addAgent(program: Command, context: Context): void {
         const one = present((await api.call(Admin.getAgent, { node })).agent, 'agent');
         context.print(one, () => show(context, one));
       });
+    });
+
+  agent
+    .command('forget <node>')
+    .description('Miss a node no more that is gone for good. Its backups stay.')
+    .option('--yes', 'do not ask')
+    .action(async (node: string, options: { yes?: boolean }) => {
+      await requireConsent(context.terminal, `forget the agent of ${node}`, options.yes);
+      await context.withApi((api) => api.call(Admin.forgetAgent, { requestId: newRequestId(), node }));
+      context.print({ forgotten: node }, () => say(context.terminal, `forgot the agent of ${node}`));
     });
 }
 

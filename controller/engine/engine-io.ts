@@ -7,6 +7,7 @@ import type { Logger } from '#common/log.ts';
 import type { SourceName } from '#common/names.ts';
 import type { Limits } from '#rules/limits.ts';
 import { mayBecome } from '#rules/run-state.ts';
+import type { Notices } from '../alarms/notices.ts';
 import type { ControllerConfig } from '../config.ts';
 import type { Run } from '../model.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -39,6 +40,7 @@ export interface EngineIo {
   readonly errands: Errands;
   readonly board: ProgressBoard;
   readonly watchers: Watchers;
+  readonly notices: Notices;
   /** Assignments given out and not ended: whose words count, and for what. */
   readonly given: Map<string, Given>;
   /** Sets that are being read, which nothing may delete. */

@@ -3,8 +3,10 @@
  * agents and callers are hints that the next look should be at once; a missed hint costs one tick.
  */
 import { toAppError } from '#common/errors.ts';
+import { watchSpace } from '../alarms/watch-space.ts';
 import { watchAgents, watchClock, watchStandby, watchTasks, watchThirdParty } from '../alarms/watch-state.ts';
 import type { Change, EngineIo } from './engine-io.ts';
+import { recallAgents } from './known-agents.ts';
 import { createLoser } from './lose-agents.ts';
 import { startDue } from './start-due.ts';
 import { createStarter } from './start-run.ts';
@@ -15,6 +17,8 @@ import { createUpkeep } from './upkeep.ts';
 const HOUR_MS = 3_600_000;
 /** Long enough that no caller still repeats a request. */
 const ANSWERS_KEPT_MS = 7 * 24 * HOUR_MS;
+/** Notices that have arrived or were given up, to be looked at. */
+const DELIVERIES_KEPT_MS = 30 * 24 * HOUR_MS;
 
 export interface Engine {
   hint(): void;
@@ -27,6 +31,7 @@ export function startEngine(io: EngineIo): Engine {
   const loser = createLoser(io);
   const starter = createStarter(io);
   const upkeep = createUpkeep(io);
+  const recall = recallAgents(io);
   let due: number | undefined;
 
   /** In this order: what has ended makes room for what starts, what starts is given out. One that fails does not hold up the others. */
@@ -44,11 +49,13 @@ export function startEngine(io: EngineIo): Engine {
     'watch how things stand': every(io, io.config.watch.every, async (change) => {
       await watchTasks(change, io);
       await watchAgents(change, io);
+      await watchSpace(change, io);
       await watchClock(change, io);
     }),
     'look hourly': every(io, HOUR_MS, async (change) => {
       await watchThirdParty(change, io);
       await change.forgetAnswers(io.clock.now() - ANSWERS_KEPT_MS);
+      await change.forgetDeliveries(io.clock.now() - DELIVERIES_KEPT_MS);
     }),
   };
 
@@ -62,15 +69,17 @@ export function startEngine(io: EngineIo): Engine {
 
   /** Logged once for as long as it fails in the same way: a full disk is not told anew each second. */
   const failing = new Map<string, string>();
-  async function attempt(duty: string, perform: () => Promise<void>): Promise<void> {
+  async function attempt(duty: string, perform: () => Promise<void>): Promise<boolean> {
     try {
       await perform();
       failing.delete(duty);
+      return true;
     } catch (caught) {
       const error = toAppError(caught, duty);
-      if (failing.get(duty) === error.message) return;
+      if (failing.get(duty) === error.message) return false;
       failing.set(duty, error.message);
       io.log.error({ duty, err: error }, 'the engine failed in a duty; each tick tries again');
+      return false;
     }
   }
 
@@ -79,19 +88,23 @@ export function startEngine(io: EngineIo): Engine {
       wake = new AbortController();
       noticeOwnPause();
       io.clockWatch.look();
-      for (const [duty, perform] of Object.entries(duties)) await attempt(duty, perform);
+      // Who decides without knowing its agents takes those that are away for gone.
+      const knowsAgents = await attempt('recall the agents', recall);
+      for (const [duty, perform] of Object.entries(duties)) if (knowsAgents) await attempt(duty, perform);
       // A tick is how late a word may be noticed; a time that is known is kept.
       const rest = Math.max(0, Math.min(io.config.tick, (due ?? Infinity) - io.clock.now()));
       await io.clock.sleep(rest, AbortSignal.any([stopping.signal, wake.signal])).catch(() => undefined);
     }
   }
 
+  // Beside the loop: a receiver that hangs holds up no run.
+  const delivering = io.notices.start(io);
   const looping = loop();
   return {
     hint: () => wake.abort(),
     async stop() {
       stopping.abort();
-      await looping;
+      await Promise.all([looping, delivering.stop()]);
     },
   };
 }

@@ -3,12 +3,15 @@ import type { Hello, LogReport, ProgressReport, Welcome } from '#common/gen/hold
 import { PRODUCT_VERSION } from '#common/version.ts';
 import type { SessionEvents } from '../sessions/sessions.ts';
 import type { EngineIo } from './engine-io.ts';
+import { createRegister } from './known-agents.ts';
+import type { Register } from './known-agents.ts';
 import { recordFinished } from './record-finished.ts';
 import { givenOf, runningShares } from './tell-agents.ts';
 
 export function createHearing(io: () => EngineIo): SessionEvents {
+  const register = createRegister();
   return {
-    hello: (hello) => compare(io(), hello),
+    hello: (hello) => compare(io(), register, hello),
     welcomed: () => io().hint(),
     finished: (node, finished) => recordFinished(io(), node, finished),
     progress: (node, report) => noteProgress(io(), node, report),
@@ -17,7 +20,8 @@ export function createHearing(io: () => EngineIo): SessionEvents {
 }
 
 /** What of the finished is recorded and can be forgotten; what of the running was given up. */
-async function compare(io: EngineIo, hello: Hello): Promise<Welcome> {
+async function compare(io: EngineIo, register: Register, hello: Hello): Promise<Welcome> {
+  await register(io, hello);
   for (const finished of hello.finished) await recordFinished(io, hello.node, finished);
   const own = (await io.store.openRuns()).flatMap(runningShares).filter(({ share }) => share.node === hello.node);
   for (const { run, share } of own) {

@@ -21,15 +21,8 @@ export function alarmOf(id: number): { readonly name: string; readonly severity:
   return Object.values(ALARMS).find((alarm) => alarm.id === id) ?? { name: `Alarm ${id}`, severity: 'major' };
 }
 
-/** Specifications of `default`: one file at most 10 MB / 20 MB / 100 MB / 1.5 GB. Documented; a larger one is kept. */
-const LARGEST_FILE: Readonly<Record<string, bigint>> = {
-  OMS: 10_000_000n,
-  LdapServer: 20_000_000n,
-  DBService: 100_000_000n,
-  NameNode: 1_500_000_000n,
-};
-
-export function isTooLarge(source: string, bytes: bigint): boolean {
-  const largest = LARGEST_FILE[source];
+/** `specifications`: the largest backup file of each source, of those that have one. A larger one is kept. */
+export function isTooLarge(source: string, bytes: bigint, specifications: Readonly<Record<string, bigint>>): boolean {
+  const largest = specifications[source];
   return largest !== undefined && bytes > largest;
 }

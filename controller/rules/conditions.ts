@@ -58,6 +58,40 @@ export function fullAt(samples: readonly SpaceSample[], roomBytes: bigint, least
   return slope > 0 ? last.timeMs + Number(roomBytes) / slope : undefined;
 }
 
+/** How full a vault was. */
+export interface VaultSample {
+  readonly timeMs: number;
+  readonly freeBytes: bigint;
+  /** By backup files alone; others may fill the partition too. */
+  readonly usedBytes: bigint;
+}
+
+/** A vault now, and its limits. */
+export interface VaultRoom {
+  readonly freeBytes: bigint;
+  readonly usedBytes: bigint;
+  /** What must stay free on its partition. */
+  readonly minimumFreeBytes: bigint;
+  /** What all its backup files together may take; undefined: not known. */
+  readonly capBytes: bigint | undefined;
+}
+
+/** Growth is told from a day of samples or more: what one run adds and retention takes back is none. */
+const LEAST_SPAN_MS = 86_400_000;
+
+/** When a vault takes nothing more: its partition by whatever fills that, or its cap by backups; the earlier. */
+export function vaultFullAt(samples: readonly VaultSample[], vault: VaultRoom, now: number): number | undefined {
+  const partition = vault.freeBytes - vault.minimumFreeBytes;
+  const cap = vault.capBytes === undefined ? undefined : vault.capBytes - vault.usedBytes;
+  if (partition <= 0n || (cap !== undefined && cap <= 0n)) return now;
+  const filled = samples.map(({ timeMs, freeBytes }) => ({ timeMs, usedBytes: -freeBytes }));
+  const ends = [
+    fullAt(filled, partition, LEAST_SPAN_MS),
+    cap === undefined ? undefined : fullAt(samples, cap, LEAST_SPAN_MS),
+  ].filter((end) => end !== undefined);
+  return ends.length === 0 ? undefined : Math.min(...ends);
+}
+
 export function spaceRunningOut(fullAtMs: number | undefined, now: number, warnBeforeMs: number): Condition {
   if (fullAtMs === undefined || fullAtMs - now > warnBeforeMs) return undefined;
   return fullAtMs <= now ? 'it is full' : `at the growth of the last days it is full in ${duration(fullAtMs - now)}`;

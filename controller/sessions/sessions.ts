@@ -14,12 +14,13 @@ import type {
   ProgressReport,
   SessionRequest,
   SessionResponse,
-  VaultFacts,
   Welcome,
 } from '#common/gen/holdfast/v1/agent.ts';
-import type { HostFacts } from '#common/gen/holdfast/v1/types.ts';
 import type { Logger } from '#common/log.ts';
 import { requirePeer, statusOf } from '../api/answer.ts';
+import type { KnownAgent } from '../model.ts';
+import { strangerOf } from './agent-facts.ts';
+import type { AgentFacts } from './agent-facts.ts';
 
 type Stream = ServerDuplexStream<SessionRequest, SessionResponse>;
 
@@ -42,28 +43,14 @@ export interface SessionEvents {
   log(node: string, report: LogReport): Promise<void>;
 }
 
-/** What an agent last said of itself. */
-export interface AgentFacts {
-  readonly node: string;
-  readonly connected: boolean;
-  readonly version: string;
-  readonly sources: readonly string[];
-  readonly host: HostFacts | undefined;
-  readonly vault: VaultFacts | undefined;
-  /** undefined: an older agent does not tell. */
-  readonly certificateEndsMs: number | undefined;
-  readonly lastSeenMs: number;
-  /** The same on the monotonic clock, for the lease. */
-  readonly lastHeard: number;
-  /** When `host` was heard, by the wall clock and by the steady one. */
-  readonly lastHeardHostMs: number;
-  readonly lastHeardHost: number;
-}
-
 export interface Sessions {
   readonly service: AgentServiceServer;
   facts(): readonly AgentFacts[];
   factsOf(node: string): AgentFacts | undefined;
+  /** Agents that were heard of before this controller's time: known, and not connected as long as they have not come. */
+  recall(agents: readonly KnownAgent[]): void;
+  /** Nobody misses it any more, unless it is connected. */
+  forget(node: string): void;
   /** What the agent has to do or does, as far as it and we have said on this line. Empty when it is not connected. */
   knownTo(node: string): ReadonlySet<string>;
   /** Nothing happens when the agent is not there, or knows it: whoever looks at `knownTo` makes up for it. */
@@ -80,19 +67,7 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
   let stopped = false;
 
   const note = (node: string, facts: Partial<AgentFacts>) => {
-    const before = known.get(node) ?? {
-      node,
-      connected: false,
-      version: '',
-      sources: [],
-      host: undefined,
-      vault: undefined,
-      certificateEndsMs: undefined,
-      lastSeenMs: 0,
-      lastHeard: 0,
-      lastHeardHostMs: 0,
-      lastHeardHost: 0,
-    };
+    const before = known.get(node) ?? strangerOf(node);
     const [lastSeenMs, lastHeard] = [clock.now(), clock.monotonic()];
     const host = 'host' in facts ? { lastHeardHostMs: lastSeenMs, lastHeardHost: lastHeard } : {};
     known.set(node, { ...before, ...facts, ...host, lastSeenMs, lastHeard });
@@ -198,6 +173,14 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     service: { session },
     facts: () => [...known.values()].toSorted((a, b) => (a.node < b.node ? -1 : 1)),
     factsOf: (node) => known.get(node),
+    recall(agents) {
+      for (const { node, sources, version, certificateEndsMs, lastSeenMs } of agents) {
+        if (!known.has(node)) known.set(node, { ...strangerOf(node), sources, version, certificateEndsMs, lastSeenMs });
+      }
+    },
+    forget(node) {
+      if (!lines.has(node)) known.delete(node);
+    },
     knownTo: (node) => lines.get(node)?.knows ?? new Set(),
     assign(node, assign) {
       const line = lines.get(node);

@@ -8,6 +8,16 @@ export interface Schema {
   sets: { seq: Generated<number>; id: string; task: string; deleting: number; held_by: string; body: string };
   restores: { name: string; body: string };
   alarms: { seq: Generated<number>; id: number; subject: string; detail: string; raised_ms: number; cleared_ms: number | null };
+  alarm_delivery: {
+    seq: Generated<number>;
+    notice: string;
+    channel: string;
+    state: string;
+    ended_ms: number | null;
+    body: string;
+  };
+  agents: { node: string; body: string };
+  space_samples: { node: string; time_ms: number; body: string };
   leftovers: { run: string; prefix: string; body: string };
   answers: { request: string; method: string; digest: string; response: Uint8Array; answered_ms: number };
   audit: { seq: Generated<number>; time_ms: number; who: string; method: string; subject: string; detail: string };

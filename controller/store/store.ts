@@ -3,7 +3,7 @@
  * One method a question or change; what belongs together is written within one `transaction`. The same on SQLite and PostgreSQL
  * (test/store/contract.ts). No question that is asked again and again grows with the history.
  */
-import type { Alarm, BackupSet, Leftover, LogLine, Restore, Run, Task } from '../model.ts';
+import type { Alarm, BackupSet, Delivery, KnownAgent, Leftover, LogLine, Restore, Run, SpaceRecord, Task } from '../model.ts';
 
 export interface Page<T> {
   readonly items: readonly T[];
@@ -57,6 +57,15 @@ export interface Queries {
   /** Newest first. */
   listAlarms(history: boolean, page: PageRequest): Promise<Page<Alarm>>;
   openAlarms(): Promise<readonly Alarm[]>;
+  /** Those that wait for this channel, or for any; oldest notice first. */
+  waitingDeliveries(channel?: string): Promise<readonly Delivery[]>;
+  /** Of these notices, oldest first: those that wait, and those that ended of late. */
+  deliveriesOf(noticeIds: readonly string[]): Promise<readonly Delivery[]>;
+  agent(node: string): Promise<KnownAgent | undefined>;
+  /** By node. */
+  agents(): Promise<readonly KnownAgent[]>;
+  /** Of this vault, the newest so many, oldest first. */
+  spaceSamples(node: string, limit: number): Promise<readonly SpaceRecord[]>;
   leftovers(): Promise<readonly Leftover[]>;
   answer(requestId: string): Promise<Answer | undefined>;
   /** Newest first. */
@@ -80,6 +89,17 @@ export interface Changes {
   raiseAlarm(alarm: Omit<Alarm, 'clearedMs'>): Promise<boolean>;
   /** False when it was not up. */
   clearAlarm(id: number, subject: string, clearedMs: number): Promise<boolean>;
+  /** A notice that is there already, for this channel, changes nothing. */
+  addDelivery(delivery: Delivery): Promise<void>;
+  /** Nothing happens when it is not there (any more). */
+  changeDelivery(delivery: Delivery): Promise<void>;
+  /** Those that ended before this are forgotten. */
+  forgetDeliveries(beforeMs: number): Promise<void>;
+  putAgent(agent: KnownAgent): Promise<void>;
+  deleteAgent(node: string): Promise<void>;
+  putSpaceSample(sample: SpaceRecord): Promise<void>;
+  /** Those older than this are forgotten. */
+  forgetSpaceSamples(beforeMs: number): Promise<void>;
   putLeftover(leftover: Leftover): Promise<void>;
   deleteLeftover(leftover: Leftover): Promise<void>;
   putAnswer(requestId: string, answer: Answer, nowMs: number): Promise<void>;

@@ -51,6 +51,17 @@ export const STEPS: readonly (readonly string[])[] = [
     'CREATE INDEX sets_deleting ON sets (seq) WHERE deleting = 1',
     'CREATE INDEX sets_held_by ON sets (held_by) WHERE deleting = 0',
   ],
+  [
+    // Notices of alarms on their way, one row a notice and channel; kept for a while when they have arrived or were given up.
+    'CREATE TABLE alarm_delivery (seq {sequence}, notice {text} NOT NULL, channel {text} NOT NULL, state {text} NOT NULL, ended_ms {number}, body {text} NOT NULL, UNIQUE (notice, channel))',
+    "CREATE INDEX alarm_delivery_waiting ON alarm_delivery (channel, seq) WHERE state = 'waiting'",
+    'CREATE INDEX alarm_delivery_age ON alarm_delivery (ended_ms)',
+    // Nodes whose agent has ever said Hello.
+    'CREATE TABLE agents (node {text} PRIMARY KEY, body {text} NOT NULL)',
+    // How full the vaults were, to foresee when they will be.
+    'CREATE TABLE space_samples (node {text} NOT NULL, time_ms {number} NOT NULL, body {text} NOT NULL, PRIMARY KEY (node, time_ms))',
+    'CREATE INDEX space_samples_age ON space_samples (time_ms)',
+  ],
 ];
 
 export function statementFor(kind: DatabaseKind, statement: string): string {

@@ -21,6 +21,9 @@ describe('the notice of an alarm', () => {
   });
 
   test('says something useful of every alarm there is', () => {
-    for (const { id } of Object.values(ALARMS)) expect(noticeOf({ ...alarm, id }, 'mn1').next).not.toBe('');
+    for (const { id } of Object.values(ALARMS)) {
+      expect(noticeOf({ ...alarm, id }, 'mn1').next).not.toMatch(/^See what it says/);
+    }
+    expect(noticeOf({ ...alarm, id: 99 }, 'mn1').next, 'of a newer version').toMatch(/^See what it says/);
   });
 });

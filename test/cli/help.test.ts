@@ -30,8 +30,10 @@ describe('the commands', () => {
       ...['plan', 'create', 'start', 'list', 'show'].map((verb) => `restore ${verb}`),
       'agent list',
       'agent show',
+      'agent forget',
       'space',
       'alarm list',
+      'alarm test',
       'completion',
     ]);
   });

@@ -8,6 +8,7 @@ import {
   overdue,
   pausedTooLong,
   spaceRunningOut,
+  vaultFullAt,
 } from '../../controller/rules/conditions.ts';
 import type { WatchedTask } from '../../controller/rules/conditions.ts';
 import { ALARMS, isTooLarge } from '../../controller/rules/alarms.ts';
@@ -128,6 +129,26 @@ describe('the alarm', () => {
     ).toBeUndefined();
     expect(fullAt([], 5000n, HOUR)).toBeUndefined();
   });
+
+  test('of space takes the earlier of two ends: the partition, filled by whomever, and the cap of the backups', () => {
+    const samples = Array.from({ length: 25 }, (_, n) => ({
+      timeMs: NOW + n * HOUR,
+      freeBytes: 10_000n - BigInt(100 * n),
+      usedBytes: BigInt(10 * n),
+    }));
+    const last = NOW + 24 * HOUR;
+    const vault = { freeBytes: 7600n, usedBytes: 240n, minimumFreeBytes: 600n, capBytes: 440n };
+    const hoursLeft = (change: Partial<typeof vault> | { capBytes: undefined }) => {
+      const end = vaultFullAt(samples, { ...vault, ...change }, last);
+      return end === undefined ? undefined : Math.round((end - last) / HOUR);
+    };
+    expect([hoursLeft({}), hoursLeft({ capBytes: 4240n }), hoursLeft({ capBytes: undefined })]).toEqual([20, 70, 70]);
+    expect([hoursLeft({ minimumFreeBytes: 7600n }), hoursLeft({ capBytes: 240n }), hoursLeft({ freeBytes: 5n })]).toEqual([
+      0, 0, 0,
+    ]);
+    expect(vaultFullAt(samples.slice(0, 24), vault, last), 'less than a day tells nothing').toBeUndefined();
+    expect(vaultFullAt([], { ...vault, freeBytes: 600n }, last), 'full is full').toBe(last);
+  });
 });
 
 test('every fault of a task is named at once', () => {
@@ -209,8 +230,9 @@ test('a chore that fails again and again is tried ever more rarely, unless the o
 });
 
 test('the specifications of default are kept to the byte, and a source without one is never too large', () => {
-  expect([isTooLarge('OMS', 10_000_000n), isTooLarge('OMS', 10_000_001n)]).toEqual([false, true]);
-  expect(isTooLarge('Hive', 10n ** 15n)).toBe(false);
+  const largest = { OMS: 10_000_000n };
+  expect([isTooLarge('OMS', 10_000_000n, largest), isTooLarge('OMS', 10_000_001n, largest)]).toEqual([false, true]);
+  expect(isTooLarge('Hive', 10n ** 15n, largest)).toBe(false);
   expect(new Set(Object.values(ALARMS).map(({ id }) => id)).size).toBe(Object.keys(ALARMS).length);
 });
 

@@ -35,7 +35,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Made by the databases themselves: 3 runs are open, 2 sets go, 2 lack something, 2 alarms are up. */
+/** Made by the databases themselves: 3 runs are open, 2 sets go, 2 lack something, 2 alarms are up, 2 notices wait. */
 function history(kind: Database['kind']): string[] {
   const numbers = (count: number) =>
     kind === 'sqlite'
@@ -48,6 +48,8 @@ function history(kind: Database['kind']): string[] {
     `INSERT INTO log (run, body) SELECT 'x' || (n % 1000), '{}' FROM ${numbers(RUNS)}`,
     `INSERT INTO sets (id, task, body, deleting, held_by) SELECT ${text}, 'task' || (n % 200), ${set}, CASE WHEN n IN (7, 19000) THEN 1 ELSE 0 END, CASE WHEN n IN (9, 18000) THEN 'mn1' ELSE 'mn1,mn2' END FROM ${numbers(SETS)}`,
     `INSERT INTO alarms (id, subject, detail, raised_ms, cleared_ms) SELECT 12034, 'task' || (n % 200), '', n, CASE WHEN n IN (3, 19998) THEN NULL ELSE n END FROM ${numbers(SETS)}`,
+    `INSERT INTO alarm_delivery (notice, channel, state, ended_ms, body) SELECT 'n' || (n / 2), CASE WHEN n % 2 = 0 THEN 'a' ELSE 'b' END, CASE WHEN n IN (3, 19998) THEN 'waiting' ELSE 'delivered' END, CASE WHEN n IN (3, 19998) THEN NULL ELSE n END, '{}' FROM ${numbers(SETS)}`,
+    `INSERT INTO space_samples (node, time_ms, body) SELECT 'mn' || (n % 2), n, '{}' FROM ${numbers(SETS)}`,
     `INSERT INTO answers (request, method, digest, response, answered_ms) SELECT ${text}, 'm', 'd', ${kind === 'sqlite' ? "x'00'" : "'\\x00'::bytea"}, n FROM ${numbers(SETS)}`,
     `INSERT INTO audit (time_ms, who, method, subject, detail) SELECT n, 'w', 'm', 's', '' FROM ${numbers(SETS)}`,
     'ANALYZE',
@@ -62,6 +64,10 @@ const QUESTIONS: Readonly<Record<string, { readonly ask: (queries: Queries) => P
   setsLacking: { ask: (queries) => queries.setsLacking(['mn2', 'mn1']), finds: 2 },
   setsOf: { ask: (queries) => queries.setsOf('task8'), finds: 100 },
   openAlarms: { ask: (queries) => queries.openAlarms(), finds: 2 },
+  waitingDeliveries: { ask: (queries) => queries.waitingDeliveries(), finds: 2 },
+  'waitingDeliveries of a channel': { ask: (queries) => queries.waitingDeliveries('b'), finds: 1 },
+  deliveriesOf: { ask: (queries) => queries.deliveriesOf(['n7', 'n8000', 'none']), finds: 4 },
+  spaceSamples: { ask: (queries) => queries.spaceSamples('mn1', 100), finds: 100 },
   run: { ask: (queries) => queries.run('x70000') },
   set: { ask: (queries) => queries.set('x7000') },
   answer: { ask: (queries) => queries.answer('x7000') },
@@ -102,7 +108,7 @@ async function rowsRead(kind: Database['kind'], db: Kysely<Schema>, { sql, param
     const plan = await db.executeQuery(CompiledQuery.raw(`EXPLAIN QUERY PLAN ${sql}`, [...parameters]));
     const steps = plan.rows.map((row) => String((row as { detail: unknown }).detail));
     const alongItsOrder = sql.includes(' limit ') && !sql.includes(' where ');
-    const ofFewRows = /USING INDEX (runs_open|alarms_open|sets_deleting)\b/;
+    const ofFewRows = /USING INDEX (runs_open|alarms_open|sets_deleting|alarm_delivery_waiting)\b/;
     const whole = steps.filter((step) => step.startsWith('SCAN') && !alongItsOrder && !ofFewRows.test(step));
     const sorted = steps.filter((step) => step.includes('TEMP B-TREE') && sql.includes(' limit '));
     expect([...whole, ...sorted], steps.join('\n')).toEqual([]);

@@ -4,6 +4,7 @@ import { exportCatalogue } from '../../controller/store/export.ts';
 import { importCatalogue } from '../../controller/store/import.ts';
 import { TABLE_NAMES } from '../../controller/store/catalogue-file.ts';
 import type { Database } from '../../controller/store/database.ts';
+import { SCHEMA_VERSION } from '../../controller/store/migrate.ts';
 import { openPostgres } from '../../controller/store/postgres.ts';
 import { openSqlite } from '../../controller/store/sqlite.ts';
 import type { Store } from '../../controller/store/store.ts';
@@ -11,7 +12,20 @@ import { startServer } from '../sources/postgres/server.ts';
 import type { TestServer } from '../sources/postgres/server.ts';
 import type { Home } from './home.ts';
 import { postgresHome, sqliteHome } from './homes.ts';
-import { ODD_TEXT, auditOf, everyPage, leftoverOf, lineOf, restoreOf, runOf, setOf, taskOf } from './samples.ts';
+import {
+  HUGE,
+  ODD_TEXT,
+  agentOf,
+  auditOf,
+  deliveryOf,
+  everyPage,
+  leftoverOf,
+  lineOf,
+  restoreOf,
+  runOf,
+  setOf,
+  taskOf,
+} from './samples.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -55,6 +69,10 @@ async function fill(store: Store): Promise<void> {
     await view.raiseAlarm({ id: 12034, subject: 'a', detail: ODD_TEXT, raisedMs: 1 });
     await view.clearAlarm(12034, 'a', 2);
     await view.raiseAlarm({ id: 12034, subject: 'a', detail: ODD_TEXT, raisedMs: 3 });
+    for (const channel of ['webhook/ops', 'email/x/a@example.org']) await view.addDelivery(deliveryOf('n1', channel));
+    await view.changeDelivery(deliveryOf('n1', 'webhook/ops', { state: 'delivered', endedMs: 7 }));
+    for (const node of ['mn2', 'mn1']) await view.putAgent(agentOf(node));
+    for (const timeMs of [1, 2]) await view.putSpaceSample({ node: 'mn1', timeMs, freeBytes: HUGE, usedBytes: 1n });
     await view.putAnswer('one', { method: 'RunTask', digest: 'd', response: new Uint8Array([0, 255, 10, 13, 34]) }, 5);
     await view.putAnswer('empty', { method: 'RunTask', digest: 'd', response: new Uint8Array() }, 5);
     await view.audit(auditOf('x'));
@@ -122,6 +140,7 @@ describe.each(WAYS)('from $from to $to', ({ source, target }) => {
     const file = await exported(old);
     const counts = await imported(next, file);
     expect(counts).toMatchObject({ runs: 1205, leftovers: 501, claims: 3, answers: 2 });
+    expect(counts).toMatchObject({ alarm_delivery: 2, agents: 2, space_samples: 2 });
     expect(await contents(next)).toEqual(await contents(old));
 
     const after = await next.open();
@@ -131,6 +150,7 @@ describe.each(WAYS)('from $from to $to', ({ source, target }) => {
       await expect(view.putRun(runOf('waiting', 'running', ['LdapServer']))).rejects.toMatchObject({ code: 'LIMIT' });
     });
     expect((await after.listRuns('', { size: 2, token: '' })).items.map(({ id }) => id)).toEqual(['new', 'waiting']);
+    expect((await after.waitingDeliveries()).map(({ channel }) => channel)).toEqual(['email/x/a@example.org']);
     expect(await everyPage((page) => after.listLog('r7', page))).toEqual([lineOf('r7', `${ODD_TEXT} \0 7`)]);
     const term = async (place: Place) => Number((await place.rows('SELECT term FROM leadership'))[0]?.['term']);
     expect(await term(next), 'terms never go back').toBeGreaterThan(await term(old));
@@ -172,7 +192,7 @@ describe.each(Object.entries(KINDS))('an import into %s', (_name, kind) => {
       expect(text, how).not.toBe(file);
       await expect(imported(place, text), how).rejects.toMatchObject({ code: 'DAMAGED' });
     }
-    for (const change of ['"schema":2', '"version":1']) {
+    for (const change of [`"schema":${SCHEMA_VERSION}`, '"version":1']) {
       const other = file.replace(change, change.replace(/\d/, '99'));
       await expect(imported(place, other)).rejects.toMatchObject({ code: 'REFUSED' });
     }

@@ -1,7 +1,18 @@
 /** Records for the tests of the catalogue. */
 import type { SourceName } from '#common/names.ts';
 import type { AuditLine, Page, PageRequest } from '../../controller/store/store.ts';
-import type { BackupFile, BackupSet, Leftover, LogLine, Restore, Run, SourceRun, Task } from '../../controller/model.ts';
+import type {
+  BackupFile,
+  BackupSet,
+  Delivery,
+  KnownAgent,
+  Leftover,
+  LogLine,
+  Restore,
+  Run,
+  SourceRun,
+  Task,
+} from '../../controller/model.ts';
 import type { RunState } from '../../controller/rules/run-state.ts';
 
 /** Beyond what a double can count: sizes must come back to the byte. */
@@ -112,6 +123,34 @@ export function lineOf(runId: string, message: string): LogLine {
 
 export function leftoverOf(runId: string, prefix: string, nodes: readonly string[]): Leftover {
   return { runId, attempt: 2, prefix, nodes };
+}
+
+export function deliveryOf(notice: string, channel: string, change: Partial<Delivery> = {}): Delivery {
+  return {
+    notice: {
+      kind: 'cleared',
+      id: notice,
+      alarm: { id: 12034, name: 'Periodic backup failure', severity: 'major' },
+      subject: 'nightly',
+      detail: ODD_TEXT,
+      next: 'look',
+      origin: 'mn1',
+      raisedMs: 1,
+      clearedMs: 2,
+    },
+    channel,
+    state: 'waiting',
+    attempts: 0,
+    pausedMs: 0,
+    nextMs: 0,
+    fault: undefined,
+    endedMs: undefined,
+    ...change,
+  };
+}
+
+export function agentOf(node: string, change: Partial<KnownAgent> = {}): KnownAgent {
+  return { node, sources: ['OMS'], version: '0.1.0', certificateEndsMs: 9, firstSeenMs: 1, lastSeenMs: 2, ...change };
 }
 
 export function auditOf(subject: string): AuditLine {

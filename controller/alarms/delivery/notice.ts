@@ -10,7 +10,7 @@ export function noticeOf(alarm: Alarm, origin: string): Notice {
   const { name, severity } = alarmOf(id);
   const kind = clearedMs === undefined ? 'raised' : 'cleared';
   const facts = {
-    id: `${id}/${subject}/${raisedMs}/${kind}`,
+    id: noticeId(alarm, kind),
     alarm: { id, name, severity },
     subject,
     detail,
@@ -19,4 +19,13 @@ export function noticeOf(alarm: Alarm, origin: string): Notice {
     raisedMs,
   };
   return clearedMs === undefined ? { ...facts, kind: 'raised' } : { ...facts, kind: 'cleared', clearedMs };
+}
+
+/** Of its raising and its clearing, in this order. */
+export function noticeIdsOf(alarm: Alarm): string[] {
+  return [noticeId(alarm, 'raised'), noticeId(alarm, 'cleared')];
+}
+
+function noticeId({ id, subject, raisedMs }: Alarm, kind: 'raised' | 'cleared'): string {
+  return `${id}/${subject}/${raisedMs}/${kind}`;
 }

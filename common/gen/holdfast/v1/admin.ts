@@ -324,6 +324,62 @@ export function setStateToJSON(object: SetState): string {
   }
 }
 
+export const DeliveryState = {
+  DELIVERY_STATE_UNSPECIFIED: 0,
+  DELIVERY_STATE_WAITING: 1,
+  DELIVERY_STATE_DELIVERED: 2,
+  /** DELIVERY_STATE_GIVEN_UP - The receiver refused it for good, or did not take it for 12 hours. */
+  DELIVERY_STATE_GIVEN_UP: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type DeliveryState = typeof DeliveryState[keyof typeof DeliveryState];
+
+export namespace DeliveryState {
+  export type DELIVERY_STATE_UNSPECIFIED = typeof DeliveryState.DELIVERY_STATE_UNSPECIFIED;
+  export type DELIVERY_STATE_WAITING = typeof DeliveryState.DELIVERY_STATE_WAITING;
+  export type DELIVERY_STATE_DELIVERED = typeof DeliveryState.DELIVERY_STATE_DELIVERED;
+  export type DELIVERY_STATE_GIVEN_UP = typeof DeliveryState.DELIVERY_STATE_GIVEN_UP;
+  export type UNRECOGNIZED = typeof DeliveryState.UNRECOGNIZED;
+}
+
+export function deliveryStateFromJSON(object: any): DeliveryState {
+  switch (object) {
+    case 0:
+    case "DELIVERY_STATE_UNSPECIFIED":
+      return DeliveryState.DELIVERY_STATE_UNSPECIFIED;
+    case 1:
+    case "DELIVERY_STATE_WAITING":
+      return DeliveryState.DELIVERY_STATE_WAITING;
+    case 2:
+    case "DELIVERY_STATE_DELIVERED":
+      return DeliveryState.DELIVERY_STATE_DELIVERED;
+    case 3:
+    case "DELIVERY_STATE_GIVEN_UP":
+      return DeliveryState.DELIVERY_STATE_GIVEN_UP;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return DeliveryState.UNRECOGNIZED;
+  }
+}
+
+export function deliveryStateToJSON(object: DeliveryState): string {
+  switch (object) {
+    case DeliveryState.DELIVERY_STATE_UNSPECIFIED:
+      return "DELIVERY_STATE_UNSPECIFIED";
+    case DeliveryState.DELIVERY_STATE_WAITING:
+      return "DELIVERY_STATE_WAITING";
+    case DeliveryState.DELIVERY_STATE_DELIVERED:
+      return "DELIVERY_STATE_DELIVERED";
+    case DeliveryState.DELIVERY_STATE_GIVEN_UP:
+      return "DELIVERY_STATE_GIVEN_UP";
+    case DeliveryState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** What a user defines of a task. */
 export interface TaskSpec {
   /** 3 to 128 letters, digits and underscores; unique. */
@@ -495,6 +551,24 @@ export interface Alarm {
   raisedMs: bigint;
   /** 0: still up. */
   clearedMs: bigint;
+  /** What became of its notices, oldest first; kept for 30 days. Empty: nobody is to be told. */
+  deliveries: AlarmDelivery[];
+}
+
+/** One notice of an alarm on its way to one channel. */
+export interface AlarmDelivery {
+  /** "webhook/ops", "email/oncall/a@example.org", "snmp/nms". */
+  channel: string;
+  /** The notice of its clearing; else of its raising. */
+  ofClearing: boolean;
+  state: DeliveryState;
+  failedAttempts: number;
+  /** While it waits: not tried again before. */
+  nextMs: bigint;
+  /** When it was taken, or given up. */
+  endedMs: bigint;
+  /** Of the last attempt that failed. */
+  fault: Fault | undefined;
 }
 
 export interface CreateTaskRequest {
@@ -790,6 +864,15 @@ export interface ListAgentsResponse {
   nextPageToken: string;
 }
 
+/** Refused while it is connected or has a share in a run, and for a management node. */
+export interface ForgetAgentRequest {
+  requestId: string;
+  node: string;
+}
+
+export interface ForgetAgentResponse {
+}
+
 export interface GetSpaceRequest {
 }
 
@@ -828,7 +911,7 @@ export interface TestAlarmsResponse {
 }
 
 export interface ChannelTest {
-  /** As in the configuration: "webhook https://…", "email ops@…", "snmp 10.0.0.1". */
+  /** "webhook/ops", "email/oncall/a@example.org", "snmp/nms". */
   channel: string;
   /** Unset: delivered. */
   failed: Fault | undefined;
@@ -3095,7 +3178,7 @@ export const Agent: MessageFns<Agent> = {
 };
 
 function createBaseAlarm(): Alarm {
-  return { id: 0, name: "", severity: "", subject: "", detail: "", raisedMs: 0n, clearedMs: 0n };
+  return { id: 0, name: "", severity: "", subject: "", detail: "", raisedMs: 0n, clearedMs: 0n, deliveries: [] };
 }
 
 export const Alarm: MessageFns<Alarm> = {
@@ -3126,6 +3209,9 @@ export const Alarm: MessageFns<Alarm> = {
         throw new globalThis.Error("value provided for field message.clearedMs of type int64 too large");
       }
       writer.uint32(56).int64(message.clearedMs);
+    }
+    for (const v of message.deliveries) {
+      AlarmDelivery.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -3199,6 +3285,14 @@ export const Alarm: MessageFns<Alarm> = {
             message.clearedMs = reader.int64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.deliveries.push(AlarmDelivery.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3228,6 +3322,9 @@ export const Alarm: MessageFns<Alarm> = {
         : isSet(object.cleared_ms)
         ? BigInt(object.cleared_ms)
         : 0n,
+      deliveries: globalThis.Array.isArray(object?.deliveries)
+        ? object.deliveries.map((e: any) => AlarmDelivery.fromJSON(e))
+        : [],
     };
   },
 
@@ -3254,6 +3351,9 @@ export const Alarm: MessageFns<Alarm> = {
     if (message.clearedMs !== 0n) {
       obj.clearedMs = message.clearedMs.toString();
     }
+    if (message.deliveries?.length) {
+      obj.deliveries = message.deliveries.map((e) => AlarmDelivery.toJSON(e));
+    }
     return obj;
   },
 
@@ -3269,6 +3369,186 @@ export const Alarm: MessageFns<Alarm> = {
     message.detail = object.detail ?? "";
     message.raisedMs = (object.raisedMs !== undefined && object.raisedMs !== null) ? BigInt(object.raisedMs) : 0n;
     message.clearedMs = (object.clearedMs !== undefined && object.clearedMs !== null) ? BigInt(object.clearedMs) : 0n;
+    message.deliveries = object.deliveries?.map((e) => AlarmDelivery.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAlarmDelivery(): AlarmDelivery {
+  return { channel: "", ofClearing: false, state: 0, failedAttempts: 0, nextMs: 0n, endedMs: 0n, fault: undefined };
+}
+
+export const AlarmDelivery: MessageFns<AlarmDelivery> = {
+  encode(message: AlarmDelivery, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    if (message.ofClearing !== false) {
+      writer.uint32(16).bool(message.ofClearing);
+    }
+    if (message.state !== 0) {
+      writer.uint32(24).int32(message.state);
+    }
+    if (message.failedAttempts !== 0) {
+      writer.uint32(32).int32(message.failedAttempts);
+    }
+    if (message.nextMs !== 0n) {
+      if (BigInt.asIntN(64, message.nextMs) !== message.nextMs) {
+        throw new globalThis.Error("value provided for field message.nextMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.nextMs);
+    }
+    if (message.endedMs !== 0n) {
+      if (BigInt.asIntN(64, message.endedMs) !== message.endedMs) {
+        throw new globalThis.Error("value provided for field message.endedMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.endedMs);
+    }
+    if (message.fault !== undefined) {
+      Fault.encode(message.fault, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AlarmDelivery {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAlarmDelivery();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ofClearing = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.failedAttempts = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.nextMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.endedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.fault = Fault.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AlarmDelivery {
+    return {
+      channel: isSet(object.channel) ? globalThis.String(object.channel) : "",
+      ofClearing: isSet(object.ofClearing)
+        ? globalThis.Boolean(object.ofClearing)
+        : isSet(object.of_clearing)
+        ? globalThis.Boolean(object.of_clearing)
+        : false,
+      state: isSet(object.state) ? deliveryStateFromJSON(object.state) : 0,
+      failedAttempts: isSet(object.failedAttempts)
+        ? globalThis.Number(object.failedAttempts)
+        : isSet(object.failed_attempts)
+        ? globalThis.Number(object.failed_attempts)
+        : 0,
+      nextMs: isSet(object.nextMs) ? BigInt(object.nextMs) : isSet(object.next_ms) ? BigInt(object.next_ms) : 0n,
+      endedMs: isSet(object.endedMs) ? BigInt(object.endedMs) : isSet(object.ended_ms) ? BigInt(object.ended_ms) : 0n,
+      fault: isSet(object.fault) ? Fault.fromJSON(object.fault) : undefined,
+    };
+  },
+
+  toJSON(message: AlarmDelivery): unknown {
+    const obj: any = {};
+    if (message.channel !== "") {
+      obj.channel = message.channel;
+    }
+    if (message.ofClearing !== false) {
+      obj.ofClearing = message.ofClearing;
+    }
+    if (message.state !== 0) {
+      obj.state = deliveryStateToJSON(message.state);
+    }
+    if (message.failedAttempts !== 0) {
+      obj.failedAttempts = Math.round(message.failedAttempts);
+    }
+    if (message.nextMs !== 0n) {
+      obj.nextMs = message.nextMs.toString();
+    }
+    if (message.endedMs !== 0n) {
+      obj.endedMs = message.endedMs.toString();
+    }
+    if (message.fault !== undefined) {
+      obj.fault = Fault.toJSON(message.fault);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AlarmDelivery>, I>>(base?: I): AlarmDelivery {
+    return AlarmDelivery.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AlarmDelivery>, I>>(object: I): AlarmDelivery {
+    const message = createBaseAlarmDelivery();
+    message.channel = object.channel ?? "";
+    message.ofClearing = object.ofClearing ?? false;
+    message.state = object.state ?? 0;
+    message.failedAttempts = object.failedAttempts ?? 0;
+    message.nextMs = (object.nextMs !== undefined && object.nextMs !== null) ? BigInt(object.nextMs) : 0n;
+    message.endedMs = (object.endedMs !== undefined && object.endedMs !== null) ? BigInt(object.endedMs) : 0n;
+    message.fault = (object.fault !== undefined && object.fault !== null) ? Fault.fromPartial(object.fault) : undefined;
     return message;
   },
 };
@@ -8167,6 +8447,147 @@ export const ListAgentsResponse: MessageFns<ListAgentsResponse> = {
   },
 };
 
+function createBaseForgetAgentRequest(): ForgetAgentRequest {
+  return { requestId: "", node: "" };
+}
+
+export const ForgetAgentRequest: MessageFns<ForgetAgentRequest> = {
+  encode(message: ForgetAgentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetAgentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetAgentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForgetAgentRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+    };
+  },
+
+  toJSON(message: ForgetAgentRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ForgetAgentRequest>, I>>(base?: I): ForgetAgentRequest {
+    return ForgetAgentRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ForgetAgentRequest>, I>>(object: I): ForgetAgentRequest {
+    const message = createBaseForgetAgentRequest();
+    message.requestId = object.requestId ?? "";
+    message.node = object.node ?? "";
+    return message;
+  },
+};
+
+function createBaseForgetAgentResponse(): ForgetAgentResponse {
+  return {};
+}
+
+export const ForgetAgentResponse: MessageFns<ForgetAgentResponse> = {
+  encode(_: ForgetAgentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetAgentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetAgentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ForgetAgentResponse {
+    return {};
+  },
+
+  toJSON(_: ForgetAgentResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ForgetAgentResponse>, I>>(base?: I): ForgetAgentResponse {
+    return ForgetAgentResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ForgetAgentResponse>, I>>(_: I): ForgetAgentResponse {
+    const message = createBaseForgetAgentResponse();
+    return message;
+  },
+};
+
 function createBaseGetSpaceRequest(): GetSpaceRequest {
   return {};
 }
@@ -9333,6 +9754,16 @@ export const AdminServiceService = {
     responseSerialize: (value: ListAgentsResponse): Buffer => Buffer.from(ListAgentsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAgentsResponse => ListAgentsResponse.decode(value),
   },
+  /** For a node that is gone for good: it is missed no more. Should its agent come all the same, it is known again. */
+  forgetAgent: {
+    path: "/holdfast.v1.AdminService/ForgetAgent" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ForgetAgentRequest): Buffer => Buffer.from(ForgetAgentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ForgetAgentRequest => ForgetAgentRequest.decode(value),
+    responseSerialize: (value: ForgetAgentResponse): Buffer => Buffer.from(ForgetAgentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ForgetAgentResponse => ForgetAgentResponse.decode(value),
+  },
   getSpace: {
     path: "/holdfast.v1.AdminService/GetSpace" as const,
     requestStream: false as const,
@@ -9410,6 +9841,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listRestores: handleUnaryCall<ListRestoresRequest, ListRestoresResponse>;
   getAgent: handleUnaryCall<GetAgentRequest, GetAgentResponse>;
   listAgents: handleUnaryCall<ListAgentsRequest, ListAgentsResponse>;
+  /** For a node that is gone for good: it is missed no more. Should its agent come all the same, it is known again. */
+  forgetAgent: handleUnaryCall<ForgetAgentRequest, ForgetAgentResponse>;
   getSpace: handleUnaryCall<GetSpaceRequest, GetSpaceResponse>;
   listAlarms: handleUnaryCall<ListAlarmsRequest, ListAlarmsResponse>;
   /** Sends a test notice over every configured channel, now, and says how each fared. */
@@ -9851,6 +10284,22 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAgentsResponse) => void,
+  ): ClientUnaryCall;
+  /** For a node that is gone for good: it is missed no more. Should its agent come all the same, it is known again. */
+  forgetAgent(
+    request: ForgetAgentRequest,
+    callback: (error: ServiceError | null, response: ForgetAgentResponse) => void,
+  ): ClientUnaryCall;
+  forgetAgent(
+    request: ForgetAgentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ForgetAgentResponse) => void,
+  ): ClientUnaryCall;
+  forgetAgent(
+    request: ForgetAgentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ForgetAgentResponse) => void,
   ): ClientUnaryCall;
   getSpace(
     request: GetSpaceRequest,

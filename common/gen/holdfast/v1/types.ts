@@ -215,6 +215,12 @@ export interface Space {
   totalBytes: bigint;
   freeBytes: bigint;
   usedByBackupsBytes: bigint;
+  /** What backup files may take together. Unset: not told. */
+  capBytes?:
+    | bigint
+    | undefined;
+  /** What must stay free on the partition. Unset: not told. */
+  minimumFreeBytes?: bigint | undefined;
 }
 
 /** Facts of a node, sent with each Hello and Heartbeat. */
@@ -1070,7 +1076,7 @@ export const Progress: MessageFns<Progress> = {
 };
 
 function createBaseSpace(): Space {
-  return { totalBytes: 0n, freeBytes: 0n, usedByBackupsBytes: 0n };
+  return { totalBytes: 0n, freeBytes: 0n, usedByBackupsBytes: 0n, capBytes: undefined, minimumFreeBytes: undefined };
 }
 
 export const Space: MessageFns<Space> = {
@@ -1092,6 +1098,18 @@ export const Space: MessageFns<Space> = {
         throw new globalThis.Error("value provided for field message.usedByBackupsBytes of type int64 too large");
       }
       writer.uint32(24).int64(message.usedByBackupsBytes);
+    }
+    if (message.capBytes !== undefined) {
+      if (BigInt.asIntN(64, message.capBytes) !== message.capBytes) {
+        throw new globalThis.Error("value provided for field message.capBytes of type int64 too large");
+      }
+      writer.uint32(32).int64(message.capBytes);
+    }
+    if (message.minimumFreeBytes !== undefined) {
+      if (BigInt.asIntN(64, message.minimumFreeBytes) !== message.minimumFreeBytes) {
+        throw new globalThis.Error("value provided for field message.minimumFreeBytes of type int64 too large");
+      }
+      writer.uint32(40).int64(message.minimumFreeBytes);
     }
     return writer;
   },
@@ -1133,6 +1151,22 @@ export const Space: MessageFns<Space> = {
             message.usedByBackupsBytes = reader.int64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.capBytes = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.minimumFreeBytes = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1162,6 +1196,16 @@ export const Space: MessageFns<Space> = {
         : isSet(object.used_by_backups_bytes)
         ? BigInt(object.used_by_backups_bytes)
         : 0n,
+      capBytes: isSet(object.capBytes)
+        ? BigInt(object.capBytes)
+        : isSet(object.cap_bytes)
+        ? BigInt(object.cap_bytes)
+        : undefined,
+      minimumFreeBytes: isSet(object.minimumFreeBytes)
+        ? BigInt(object.minimumFreeBytes)
+        : isSet(object.minimum_free_bytes)
+        ? BigInt(object.minimum_free_bytes)
+        : undefined,
     };
   },
 
@@ -1175,6 +1219,12 @@ export const Space: MessageFns<Space> = {
     }
     if (message.usedByBackupsBytes !== 0n) {
       obj.usedByBackupsBytes = message.usedByBackupsBytes.toString();
+    }
+    if (message.capBytes !== undefined) {
+      obj.capBytes = message.capBytes.toString();
+    }
+    if (message.minimumFreeBytes !== undefined) {
+      obj.minimumFreeBytes = message.minimumFreeBytes.toString();
     }
     return obj;
   },
@@ -1191,6 +1241,12 @@ export const Space: MessageFns<Space> = {
     message.usedByBackupsBytes = (object.usedByBackupsBytes !== undefined && object.usedByBackupsBytes !== null)
       ? BigInt(object.usedByBackupsBytes)
       : 0n;
+    message.capBytes = (object.capBytes !== undefined && object.capBytes !== null)
+      ? BigInt(object.capBytes)
+      : undefined;
+    message.minimumFreeBytes = (object.minimumFreeBytes !== undefined && object.minimumFreeBytes !== null)
+      ? BigInt(object.minimumFreeBytes)
+      : undefined;
     return message;
   },
 };
