@@ -26,12 +26,13 @@ describe('the commands', () => {
       'init',
       ...['create', 'list', 'show', 'run', 'lock', 'unlock', 'modify', 'delete'].map((verb) => `task ${verb}`),
       ...['list', 'show', 'watch', 'stop', 'log'].map((verb) => `run ${verb}`),
-      ...['list', 'show', 'verify', 'delete'].map((verb) => `set ${verb}`),
+      ...['list', 'show', 'verify', 'delete', 'pin', 'unpin', 'prune', 'import'].map((verb) => `set ${verb}`),
       ...['plan', 'create', 'start', 'list', 'show'].map((verb) => `restore ${verb}`),
       'agent list',
       'agent show',
       'space',
       'alarm list',
+      'config show',
       'completion',
     ]);
   });
