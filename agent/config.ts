@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { parseSize } from '#common/bytes.ts';
 import { readConfig } from '#common/config-file.ts';
+import { requireCatalogue } from './sources/catalogue/copy.ts';
 import { sourcesSchema } from './sources/index.ts';
 
 const size = z.string().transform((text, context) => {
@@ -54,6 +55,8 @@ export async function loadAgentConfig(path: string): Promise<AgentConfig> {
   const config = await readConfig(path, agentConfigSchema);
   const at = (file: string) => resolve(dirname(path), file);
   const { tls, vault } = config;
+  const catalogue = config.sources.oms?.catalogue;
+  if (catalogue !== undefined) await requireCatalogue(catalogue);
   return {
     ...config,
     stateDirectory: at(config.stateDirectory),

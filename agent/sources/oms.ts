@@ -1,8 +1,9 @@
-/** OMS: the cluster manager's database, the data of alarm tables left out, and its configuration files. */
+/** OMS: the cluster manager's database, the data of alarm tables left out, its configuration files, and our own catalogue. */
 import { z } from 'zod';
+import { leavingCatalogue, withCatalogue } from './catalogue/with-catalogue.ts';
 import { configurationPaths } from './configuration/settings.ts';
 import { ALARM_TABLES, tablePattern } from './postgres/exclude.ts';
-import { connectionShape, databaseName, toolShape } from './postgres/settings.ts';
+import { absolutePath, connectionShape, databaseName, toolShape } from './postgres/settings.ts';
 import { createPostgresSource } from './postgres/source.ts';
 import type { Source } from './source.ts';
 
@@ -22,6 +23,8 @@ export const omsSettingsSchema = z.strictObject({
     }),
   /** Files and directories, absolute. */
   configuration: configurationPaths.default([]),
+  /** The controller's SQLite on this node: kept with it, never put back by a restore. */
+  catalogue: absolutePath.optional(),
   ...toolShape,
   /** A command that stops what depends on OMS before a restore switches, and one that starts it again. */
   beforeRestore: command.optional(),
@@ -31,7 +34,7 @@ export type OmsSettings = z.infer<typeof omsSettingsSchema>;
 
 export function createOmsSource(settings: OmsSettings): Source {
   const { name, excludeDataOf, ...connection } = settings.database;
-  return createPostgresSource('OMS', 'oms', {
+  const source = createPostgresSource('OMS', 'oms', {
     connection,
     databases: [name],
     excludeDataOf,
@@ -42,4 +45,6 @@ export function createOmsSource(settings: OmsSettings): Source {
     beforeRestore: settings.beforeRestore === undefined ? [] : [settings.beforeRestore],
     afterRestore: settings.afterRestore === undefined ? [] : [settings.afterRestore],
   });
+  const { catalogue } = settings;
+  return leavingCatalogue(catalogue === undefined ? source : withCatalogue(source, catalogue));
 }

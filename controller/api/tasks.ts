@@ -2,6 +2,7 @@ import { AppError } from '#common/errors.ts';
 import * as api from '#common/gen/holdfast/v1/admin.ts';
 import { ALARMS } from '#rules/alarms.ts';
 import { nextStart } from '#rules/schedule.ts';
+import type { Schedule } from '#rules/schedule.ts';
 import { clear } from '../alarms/alarms.ts';
 import { calendar } from '../engine/calendar.ts';
 import type { Task } from '../model.ts';
@@ -71,10 +72,12 @@ export function taskCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       const codecs = { requestCodec: api.ModifyTaskRequest, responseCodec: api.ModifyTaskResponse };
       return mutate(io, peer, { method: 'ModifyTask', request, subject: definition.name, ...codecs }, async (change) => {
         const before = await requireTask(change, definition.name);
+        const schedule = anchoredAs(before.schedule, definition.schedule);
         const task: Task = {
           ...before,
           ...definition,
-          nextStartMs: nextStart({ ...definition, locked: before.locked }, now, calendar),
+          schedule,
+          nextStartMs: nextStart({ schedule, locked: before.locked }, now, calendar),
         };
         await change.putTask(task);
         return { task: await present(change, task) };
@@ -146,6 +149,12 @@ export function taskCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       });
     }),
   };
+}
+
+/** Of a period that stays, and has no first start of its own, the starts stay too: to change the copies puts off no backup. */
+function anchoredAs(before: Schedule, after: Schedule): Schedule {
+  const same = before.kind === 'periodic' && after.kind === 'periodic' && before.periodMs === after.periodMs;
+  return same && before.startMs < before.periodMs && after.startMs < after.periodMs ? before : after;
 }
 
 async function requireTask(from: Queries, name: string): Promise<Task> {

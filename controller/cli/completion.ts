@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { AppError } from '#common/errors.ts';
 import { SOURCE_NAMES } from '#common/names.ts';
 import type { Context } from './context.ts';
+import { LATE_CHOICES } from './task-mode.ts';
 
 /** Arguments and options whose values the controller knows: how to list them. */
 const NAMED: Readonly<Record<string, { list: string; field: string }>> = {
@@ -11,6 +12,7 @@ const NAMED: Readonly<Record<string, { list: string; field: string }>> = {
   set: { list: 'set list', field: 'id' },
   restore: { list: 'restore list', field: 'name' },
   node: { list: 'agent list', field: 'node' },
+  pattern: { list: 'config show', field: 'name' },
 };
 
 export function addCompletion(program: Command, context: Context): void {
@@ -105,6 +107,7 @@ function valueReply(value: string): string {
   if (known !== undefined) return reply(`-W "$(_holdfast_names ${known.list} ${known.field})"`);
   if (value === 'file') return reply('-f');
   if (value === 'dir') return reply('-d');
+  if (value === 'late') return reply(`-W '${LATE_CHOICES.join(' ')}'`);
   if (value === 'name') return reply(`-W '${SOURCE_NAMES.join(' ')}'`);
   return ':';
 }

@@ -6,7 +6,7 @@ import { AppError, ERROR_CODES, fromFault } from '#common/errors.ts';
 import type { Clock } from '#common/clock.ts';
 import type { Api } from './connect.ts';
 import type { ProgressView } from './progress.ts';
-import { hasEnded } from './run-view.ts';
+import { hasEnded, isSkipped } from './run-view.ts';
 import type { Terminal } from './terminal.ts';
 
 /** A controller that is moved or upgraded is back well within this. */
@@ -71,8 +71,9 @@ export function requireSuccess(run: Run): void {
   if (run.state === RunState.RUN_STATE_SUCCESSFUL) return;
   const what = `the run ${run.id} of ${run.task}`;
   if (run.state === RunState.RUN_STATE_STOPPED) throw new AppError('STOPPED', `${what} was stopped`);
-  if (run.fault === undefined) throw new AppError('FAILED', `${what} failed`, { hint: `Read: holdfast run log ${run.id}` });
+  const how = isSkipped(run) ? 'was skipped' : 'failed';
+  if (run.fault === undefined) throw new AppError('FAILED', `${what} ${how}`, { hint: `Read: holdfast run log ${run.id}` });
   const fault = fromFault(run.fault);
   const hint = fault.hint === '' ? ERROR_CODES[fault.code].hint : fault.hint;
-  throw new AppError(fault.code, `${what} failed: ${fault.message}`, { hint: `${hint} Its log: holdfast run log ${run.id}` });
+  throw new AppError(fault.code, `${what} ${how}: ${fault.message}`, { hint: `${hint} Its log: holdfast run log ${run.id}` });
 }

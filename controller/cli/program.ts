@@ -4,6 +4,7 @@ import { PRODUCT_VERSION } from '#common/version.ts';
 import { addAgent } from './agent.ts';
 import { addAlarm } from './alarm.ts';
 import { addCompletion } from './completion.ts';
+import { addConfig } from './config.ts';
 import { Context } from './context.ts';
 import { report } from './errors.ts';
 import { addInit } from './init.ts';
@@ -48,6 +49,7 @@ export function createProgram(terminal: Terminal): Command {
   addAgent(program, context);
   addSpace(program, context);
   addAlarm(program, context);
+  addConfig(program, context);
   addCompletion(program, context);
   return program;
 }

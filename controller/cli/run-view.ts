@@ -20,12 +20,28 @@ export function setOf(run: Run): string {
   return exists ? run.setId : '';
 }
 
+const ENDED: readonly RunState[] = [
+  RunState.RUN_STATE_SUCCESSFUL,
+  RunState.RUN_STATE_FAILED,
+  RunState.RUN_STATE_STOPPED,
+  RunState.RUN_STATE_SKIPPED,
+];
+
 export function hasEnded(run: Run): boolean {
-  return (
-    run.state === RunState.RUN_STATE_SUCCESSFUL ||
-    run.state === RunState.RUN_STATE_FAILED ||
-    run.state === RunState.RUN_STATE_STOPPED
-  );
+  return ENDED.includes(run.state);
+}
+
+/** An automatic run that did not happen. */
+export function isSkipped(run: Run): boolean {
+  return run.state === RunState.RUN_STATE_SKIPPED;
+}
+
+const LONGEST_REASON = 160;
+
+/** Why it failed or was skipped, in one line; whole in `run show`. */
+export function runReason({ fault }: Run): string {
+  const line = (fault?.message ?? '').replaceAll(/\s+/g, ' ');
+  return line.length > LONGEST_REASON ? `${line.slice(0, LONGEST_REASON - 1)}…` : line;
 }
 
 export function runKind(run: Run): string {

@@ -9,7 +9,18 @@ import { followRun, requireSuccess } from './follow.ts';
 import { present, readLimit } from './options.ts';
 import { printFields, printLines, printTable, size, time } from './output.ts';
 import { createProgress } from './progress.ts';
-import { describeProgress, runKind, runSeconds, runState, runStateOf, runTrigger, runView, setOf } from './run-view.ts';
+import {
+  describeProgress,
+  isSkipped,
+  runKind,
+  runReason,
+  runSeconds,
+  runState,
+  runStateOf,
+  runTrigger,
+  runView,
+  setOf,
+} from './run-view.ts';
 import { say } from './terminal.ts';
 
 export function addRun(program: Command, context: Context): void {
@@ -17,7 +28,7 @@ export function addRun(program: Command, context: Context): void {
 
   run
     .command('list')
-    .description('List runs, the newest first.')
+    .description('List runs, the newest first, also those that were skipped, with why a run failed or was skipped.')
     .option('--task <task>', 'only of this task or restore')
     .option('--limit <n>', 'how many at most', '50')
     .action(async (options: { task?: string; limit: string }) => {
@@ -33,7 +44,7 @@ export function addRun(program: Command, context: Context): void {
       context.print(runs.map(runView), () => {
         printTable(
           context.terminal,
-          ['run', 'kind', 'task', 'state', 'by', 'started', 'took', 'set'],
+          ['run', 'kind', 'task', 'state', 'by', 'when', 'took', 'set', 'why'],
           runs.map((one) => row(one, context.terminal.clock.now())),
         );
       });
@@ -92,19 +103,23 @@ export function addRun(program: Command, context: Context): void {
 
 /** Follows the run, prints it as it ended. @throws AppError when it did not succeed */
 export async function finishRun(context: Context, api: Api, id: string, known: boolean): Promise<void> {
+  const ended = await followShown(context, api, id, known);
+  context.print(runView(ended), () => showRun(context, ended));
+  requireSuccess(ended);
+}
+
+/** With its progress on standard error. The run as it ended. */
+export async function followShown(context: Context, api: Api, id: string, known: boolean): Promise<Run> {
   const { terminal } = context;
   const view = createProgress(terminal);
-  let ended: Run;
   try {
-    ended = await followRun(api, id, known, view, terminal);
+    return await followRun(api, id, known, view, terminal);
   } finally {
     view.close();
     if (terminal.signal.aborted) {
       say(terminal, `The run ${id} goes on. Follow it: holdfast run watch ${id}. Stop it: holdfast run stop ${id}.`);
     }
   }
-  context.print(runView(ended), () => showRun(context, ended));
-  requireSuccess(ended);
 }
 
 export function showRun(context: Context, run: Run): void {
@@ -115,10 +130,12 @@ export function showRun(context: Context, run: Run): void {
     ['kind', runKind(run)],
     ['task', run.task],
     ['state', runStateOf(run)],
-    ['started', `${time(run.startedMs)} (${runTrigger(run)})`],
+    ['asked for', `${time(run.createdMs)} (${runTrigger(run)})`],
+    ['started', time(run.startedMs)],
     ['took', runSeconds(run, now)],
     ['set', setOf(run)],
-    ['fault', run.fault === undefined ? '' : `${run.fault.message}${run.fault.hint === '' ? '' : ` - ${run.fault.hint}`}`],
+    [isSkipped(run) ? 'reason' : 'fault', run.fault?.message ?? ''],
+    ['next', run.fault?.hint ?? ''],
   ]);
   if (run.sources.length === 0) return;
   terminal.out.write('\n');
@@ -142,10 +159,11 @@ function row(run: Run, now: number): string[] {
     run.id,
     runKind(run),
     run.task,
-    runState(run.state),
+    runStateOf(run),
     runTrigger(run),
-    time(run.startedMs),
+    time(run.startedMs === 0n ? run.createdMs : run.startedMs),
     runSeconds(run, now),
     setOf(run) === '' ? '-' : setOf(run),
+    runReason(run),
   ];
 }

@@ -1,15 +1,16 @@
 /** `holdfast set`: backup file sets, what restores work on. */
 import type { Command } from 'commander';
-import { AdminServiceService as Admin, SetState } from '#common/gen/holdfast/v1/admin.ts';
-import type { BackupFileSet, VerifySetResponse } from '#common/gen/holdfast/v1/admin.ts';
+import { AdminServiceService as Admin } from '#common/gen/holdfast/v1/admin.ts';
 import { AppError } from '#common/errors.ts';
+import { callThrough } from './call-through.ts';
 import { requireConsent } from './confirm.ts';
 import { newRequestId } from './connect.ts';
-import type { Api } from './connect.ts';
 import type { Context } from './context.ts';
-import { Patience } from './follow.ts';
 import { present, readLimit } from './options.ts';
-import { printFields, printTable, size, time, word } from './output.ts';
+import { printFields, printTable, size, time } from './output.ts';
+import { addSetImport } from './set-import.ts';
+import { addSetPrune } from './set-prune.ts';
+import { SET_COLUMNS, setRow, setView, showSet } from './set-view.ts';
 import { say } from './terminal.ts';
 
 export function addSet(program: Command, context: Context): void {
@@ -31,11 +32,7 @@ export function addSet(program: Command, context: Context): void {
         ),
       );
       context.print(sets.map(setView), () => {
-        printTable(
-          context.terminal,
-          ['set', 'task', 'created', 'state', 'sources', 'stored', 'nodes', 'verified'],
-          sets.map(row),
-        );
+        printTable(context.terminal, SET_COLUMNS, sets.map(setRow));
       });
     });
 
@@ -45,7 +42,7 @@ export function addSet(program: Command, context: Context): void {
     .action(async (id: string) => {
       await context.withApi(async (api) => {
         const one = present((await api.call(Admin.getSet, { id })).set, 'set');
-        context.print(setView(one), () => show(context, one));
+        context.print(setView(one), () => showSet(context, one));
       });
     });
 
@@ -56,7 +53,8 @@ export function addSet(program: Command, context: Context): void {
     .action(async (id: string) => {
       await context.withApi(async (api) => {
         say(context.terminal, `verifying the set ${id}`);
-        const answer = await verify(context, api, id);
+        await api.call(Admin.getSet, { id });
+        const answer = await callThrough(context, (requestId) => api.call(Admin.verifySet, { requestId, id }, {}));
         const { faults, readBytes } = answer;
         context.print({ set: answer.set === undefined ? undefined : setView(answer.set), faults, readBytes }, () => {
           printFields(context.terminal, [
@@ -86,72 +84,30 @@ export function addSet(program: Command, context: Context): void {
         if (context.options.json === true) context.print(setView(one), () => undefined);
       });
     });
-}
 
-/** One request id throughout: when the controller restarts in between, asking again means the same verification. */
-async function verify(context: Context, api: Api, id: string): Promise<VerifySetResponse> {
-  const requestId = newRequestId();
-  await api.call(Admin.getSet, { id });
-  const again = new Patience(context.terminal, { note: (text) => say(context.terminal, text) }, true);
-  for (;;) {
-    try {
-      return await api.call(Admin.verifySet, { requestId, id }, {});
-    } catch (error) {
-      await again.wait(error);
-    }
+  for (const [verb, done, method, description] of PINS) {
+    set
+      .command(`${verb} <set>`)
+      .description(description)
+      .action(async (id: string) => {
+        await context.withApi(async (api) => {
+          const one = present((await api.call(method, { requestId: newRequestId(), id })).set, 'set');
+          say(context.terminal, `${done} the set ${id}`);
+          context.print(setView(one), () => showSet(context, one));
+        });
+      });
   }
+
+  addSetPrune(set, context);
+  addSetImport(set, context);
 }
 
-function storedBytes(set: BackupFileSet): bigint {
-  return set.files.reduce((sum, { archive, index, manifest }) => {
-    return sum + (archive?.sizeBytes ?? 0n) + (index?.sizeBytes ?? 0n) + (manifest?.sizeBytes ?? 0n);
-  }, 0n);
-}
-
-function stateOf(set: BackupFileSet): string {
-  return word(SetState, set.state, 'SET_STATE_');
-}
-
-function row(set: BackupFileSet): string[] {
-  return [
-    set.id,
-    set.task,
-    time(set.createdMs),
-    stateOf(set),
-    set.files.map(({ source }) => source).join(', '),
-    size(storedBytes(set)),
-    set.nodes.join(', '),
-    time(set.verifiedMs),
-  ];
-}
-
-function show(context: Context, set: BackupFileSet): void {
-  printFields(context.terminal, [
-    ['set', set.id],
-    ['task', set.task],
-    ['run', set.runId],
-    ['created', time(set.createdMs)],
-    ['state', stateOf(set)],
-    ['missing', set.missingSources.join(', ')],
-    ['nodes', set.nodes.join(', ')],
-    ['verified', time(set.verifiedMs)],
-    ['version', set.productVersion],
-  ]);
-  context.terminal.out.write('\n');
-  printTable(
-    context.terminal,
-    ['source', 'entries', 'content', 'stored', 'file', 'sha-256'],
-    set.files.map((file) => [
-      file.source,
-      String(file.entries),
-      size(file.contentBytes),
-      size(file.archive?.sizeBytes ?? 0n),
-      file.archive?.key ?? '-',
-      file.archive?.sha256 ?? '-',
-    ]),
-  );
-}
-
-function setView(set: BackupFileSet) {
-  return { ...set, state: stateOf(set) };
-}
+const PINS = [
+  ['pin', 'pinned', Admin.pinSet, 'Keep a set beside the copies, whatever its age, until it is unpinned.'],
+  [
+    'unpin',
+    'unpinned',
+    Admin.unpinSet,
+    'Let a set go as any other: after the next good run of its task, or at `set prune`, when nothing else keeps it.',
+  ],
+] as const;

@@ -8,20 +8,20 @@ import { AppError } from '#common/errors.ts';
 import { SOURCE_NAMES, isSourceName } from '#common/names.ts';
 import type { SourceName } from '#common/names.ts';
 import { assertNever } from '#common/assert-never.ts';
-import { formatPeriod, parseDuration, parseTime } from './duration.ts';
 import { collect } from './options.ts';
 import { word } from './output.ts';
+import { readKeeping } from './task-keeping.ts';
+import type { KeepingOptions } from './task-keeping.ts';
+import { LATE_CHOICES, readMode, readWhenLate } from './task-mode.ts';
+import type { ModeOptions } from './task-mode.ts';
 
-export interface TaskOptions {
+export interface TaskOptions extends ModeOptions, KeepingOptions {
   readonly source?: readonly string[];
   readonly policy?: string;
   readonly database?: readonly string[];
   readonly nameService?: string;
   readonly target?: string;
-  readonly copies?: string;
-  readonly every?: string;
-  readonly start?: string;
-  readonly manual?: boolean;
+  readonly whenLate?: string;
 }
 
 const POLICIES: Readonly<Record<string, BackupPolicy>> = {
@@ -37,13 +37,27 @@ export function addTaskOptions(command: Command): Command {
     .option('--database <name>', 'of DBService: only these databases; repeat for each', collect)
     .option('--name-service <name>', 'of NameNode: its NameService; another one than the agent has is refused')
     .option('--target <type>', 'where backups go: LocalDir')
-    .option('--copies <n>', 'how many backup file sets are kept')
-    .option('--every <duration>', 'run periodically: 30m, 24h, 7d; more than 120s')
+    .option('--every <duration>', 'run by a period: 30m, 24h, 7d; more than 120s')
     .option(
       '--start <time>',
-      'the first periodic start, as 2026-12-01T02:00:00Z; one period from now by default, and kept by `task modify`, where a shorter --every brings it closer by whole periods',
+      'the first start of a period, as 2026-12-01T02:00:00Z; one period from now by default, and kept by `task modify`, where a shorter --every brings it closer by whole periods',
     )
-    .option('--manual', 'run only when told');
+    .option('--cron <expression>', `run by a calendar: minute, hour, day, month, day of week, as '30 2 * * 1-5'; with --zone`)
+    .option('--zone <zone>', 'whose clocks the calendar means, as Europe/Berlin or UTC')
+    .option('--manual', 'run only when told')
+    .option(
+      '--when-late <late>',
+      `a start that was missed by more than 120s: ${LATE_CHOICES.join(' (wait for the next one; the default), ')} (make up for it)`,
+    )
+    .option('--copies <n>', 'keep the newest so many backup file sets')
+    .option('--keep-for <duration>', 'keep also every set younger than this, as 30d; none: not by age')
+    .option('--daily <n>', 'keep also the newest set of each of the last so many days that have one')
+    .option('--weekly <n>', 'the same for weeks (Monday to Sunday)')
+    .option('--monthly <n>', 'the same for months')
+    .option(
+      '--wanted-age <duration>',
+      'raise an alarm when the newest good set is older, as 26h; none: two periods, when it runs by a period',
+    );
 }
 
 /** `base` is what is there already; options change parts of it. @throws AppError INVALID */
@@ -54,8 +68,9 @@ export function applyOptions(base: TaskSpec, options: TaskOptions, nowMs: number
   return {
     ...base,
     sources: readSources(base.sources, options),
-    copies: options.copies === undefined ? base.copies : readCount(options.copies, '--copies'),
+    ...readKeeping(base, options),
     mode: readMode(base.mode, options, BigInt(nowMs)),
+    whenLate: options.whenLate === undefined ? base.whenLate : readWhenLate(options.whenLate),
   };
 }
 
@@ -76,9 +91,13 @@ export function emptySpec(name: string): TaskSpec {
 function readSources(base: readonly Source[], options: TaskOptions): Source[] {
   const names = options.source?.map(readSourceName) ?? base.map(sourceName);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new AppError('INVALID', `the source ${twice} is named twice`);
+  if (twice !== undefined)
+    throw new AppError('INVALID', `the source ${twice} is named twice`, { hint: 'Name each source once.' });
   const requireSource = (option: string, name: SourceName) => {
-    if (!names.includes(name)) throw new AppError('INVALID', `${option} is of the source ${name}, which this task does not have`);
+    if (names.includes(name)) return;
+    throw new AppError('INVALID', `${option} is of the source ${name}, which this task does not have`, {
+      hint: `Add --source ${name}, or leave ${option} away.`,
+    });
   };
   if (options.database !== undefined) requireSource('--database', 'DBService');
   if (options.nameService !== undefined) requireSource('--name-service', 'NameNode');
@@ -142,42 +161,6 @@ function readPolicy(text: string): BackupPolicy {
   throw new AppError('INVALID', `the policy ${JSON.stringify(text)} is not known`, {
     hint: `Policies: ${Object.keys(POLICIES).join(', ')}.`,
   });
-}
-
-/** A whole number; what it must be at least is a rule of the controller. */
-function readCount(text: string, option: string): number {
-  if (/^-?\d{1,9}$/.test(text)) return Number(text);
-  throw new AppError('INVALID', `${option} ${JSON.stringify(text)} is not a whole number`);
-}
-
-function readMode(base: TaskSpec['mode'], options: TaskOptions, nowMs: bigint): TaskSpec['mode'] {
-  const { manual, every, start } = options;
-  if (manual === true) {
-    if (every === undefined && start === undefined) return { $case: 'manual', value: {} };
-    throw new AppError('INVALID', '--manual excludes --every and --start');
-  }
-  if (every === undefined && start === undefined) return base;
-  const before = base?.$case === 'periodic' ? base.value : undefined;
-  const periodSeconds = every === undefined ? before?.periodSeconds : parseDuration(every);
-  if (periodSeconds === undefined) throw new AppError('INVALID', '--start needs a period: add --every');
-  if (start !== undefined) return { $case: 'periodic', value: { periodSeconds, startMs: parseTime(start) } };
-  const startMs = before === undefined ? 0n : closerStart(before, periodSeconds, nowMs);
-  return { $case: 'periodic', value: { periodSeconds, startMs } };
-}
-
-/**
- * Every hour instead of every day means: within the hour, not from tomorrow on. The start moves closer by whole periods, so that it
- * stays one of the times; one further away than the period before was set for a later day, and stays.
- */
-function closerStart(before: { startMs: bigint; periodSeconds: bigint }, periodSeconds: bigint, nowMs: bigint): bigint {
-  const periodMs = periodSeconds * 1000n;
-  const away = before.startMs - nowMs;
-  if (away <= periodMs || away > before.periodSeconds * 1000n || periodMs <= 0n) return before.startMs;
-  return before.startMs - ((away - 1n) / periodMs) * periodMs;
-}
-
-export function describeMode(mode: TaskSpec['mode']): string {
-  return mode?.$case === 'periodic' ? `every ${formatPeriod(mode.value.periodSeconds)}` : 'manual';
 }
 
 /** "DBService (hivemeta)": with what it is narrowed to. */

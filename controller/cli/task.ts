@@ -1,33 +1,40 @@
 /** `holdfast task`: definitions of what is backed up, where to, and when. */
 import type { Command } from 'commander';
-import { AdminServiceService as Admin, TaskState } from '#common/gen/holdfast/v1/admin.ts';
+import { AdminServiceService as Admin } from '#common/gen/holdfast/v1/admin.ts';
 import type { Task } from '#common/gen/holdfast/v1/admin.ts';
 import { AppError } from '#common/errors.ts';
 import { requireConsent } from './confirm.ts';
 import { newRequestId } from './connect.ts';
+import type { Api } from './connect.ts';
 import type { Context } from './context.ts';
-import { duration, printFields, printTable, time, word } from './output.ts';
 import { present } from './options.ts';
-import { finishRun, showRun } from './run.ts';
-import { runStateOf, runView } from './run-view.ts';
-import { addTaskOptions, applyOptions, describeMode, describeSource, emptySpec, sourceName, sourceView } from './task-spec.ts';
+import { printTable } from './output.ts';
+import { addTaskRun } from './task-run.ts';
+import { addTaskOptions, applyOptions, emptySpec } from './task-spec.ts';
 import type { TaskOptions } from './task-spec.ts';
+import { TASK_COLUMNS, showTask, taskRow, taskView } from './task-view.ts';
 import { say } from './terminal.ts';
+
+const EXAMPLES = `
+Examples:
+  every day, 7 sets:            holdfast task create nightly --source OMS --source LdapServer --every 24h --copies 7
+  working days at half past 2:  holdfast task create office --source DBService --cron '30 2 * * 1-5' --zone Europe/Berlin
+  kept for a year:              holdfast task modify nightly --copies 7 --weekly 5 --monthly 12`;
 
 export function addTask(program: Command, context: Context): void {
   const task = program.command('task').description('Tasks: what is backed up, where to, and when.');
 
-  addTaskOptions(
-    task.command('create <name>').description('Make a task. Name: 3 to 128 letters, digits and underscores.'),
-  ).action(async (name: string, options: TaskOptions) => {
-    const spec = applyOptions(emptySpec(name), options, context.terminal.clock.now());
-    if (spec.sources.length === 0) {
-      throw new AppError('INVALID', `create the task ${name}: it has no source`, {
-        hint: 'Add --source for each of its sources.',
-      });
-    }
-    await change(context, 'created', (api) => api.call(Admin.createTask, { requestId: newRequestId(), spec }));
-  });
+  addTaskOptions(task.command('create <name>').description('Make a task. Name: 3 to 128 letters, digits and underscores.'))
+    .addHelpText('after', EXAMPLES)
+    .action(async (name: string, options: TaskOptions) => {
+      const spec = applyOptions(emptySpec(name), options, context.terminal.clock.now());
+      if (spec.sources.length === 0) {
+        throw new AppError('INVALID', `create the task ${name}: it has no source`, {
+          hint: 'Add --source for each of its sources.',
+        });
+      }
+      await change(context, 'created', (api) => api.call(Admin.createTask, { requestId: newRequestId(), spec }));
+    });
 
   task
     .command('list')
@@ -41,7 +48,7 @@ export function addTask(program: Command, context: Context): void {
         ),
       );
       context.print(tasks.map(taskView), () => {
-        printTable(context.terminal, ['task', 'state', 'mode', 'sources', 'copies', 'next start', 'last run'], tasks.map(row));
+        printTable(context.terminal, TASK_COLUMNS, tasks.map(taskRow));
       });
     });
 
@@ -49,33 +56,21 @@ export function addTask(program: Command, context: Context): void {
     .command('show <task>')
     .description('Show one task.')
     .action(async (name: string) => {
-      await context.withApi(async (api) => show(context, present((await api.call(Admin.getTask, { name })).task, 'task')));
+      await context.withApi(async (api) => showTask(context, present((await api.call(Admin.getTask, { name })).task, 'task')));
     });
 
-  task
-    .command('run <task>')
-    .description('Run it now, or as soon as the run before it has ended.')
-    .option('--wait', 'follow the run until it has ended; the exit status is not 0 when it failed')
-    .action(async (name: string, options: { wait?: boolean }) => {
-      await context.withApi(async (api) => {
-        const run = present((await api.call(Admin.runTask, { requestId: newRequestId(), name })).run, 'run');
-        say(context.terminal, `run ${run.id} of the task ${name}: ${runStateOf(run)}`);
-        if (options.wait === true) return finishRun(context, api, run.id, true);
-        if (context.options.json !== true) say(context.terminal, `Follow it: holdfast run watch ${run.id}`);
-        context.print(runView(run), () => showRun(context, run));
-      });
-    });
+  addTaskRun(task, context);
 
   task
     .command('lock <task>')
-    .description('Keep a task from running by its period; stops it when it is running.')
+    .description('Keep a task from running by itself; stops it when it is running.')
     .action(async (name: string) => {
       await change(context, 'locked', (api) => api.call(Admin.lockTask, { requestId: newRequestId(), name }));
     });
 
   task
     .command('unlock <task>')
-    .description('Let a locked task run by its period again.')
+    .description('Let a locked task run by itself again, from its next start on: what was missed is not made up for.')
     .action(async (name: string) => {
       await change(context, 'unlocked', (api) => api.call(Admin.unlockTask, { requestId: newRequestId(), name }));
     });
@@ -113,80 +108,10 @@ export function addTask(program: Command, context: Context): void {
     });
 }
 
-async function change(
-  context: Context,
-  done: string,
-  act: (api: Parameters<Parameters<Context['withApi']>[0]>[0]) => Promise<{ task?: Task | undefined }>,
-): Promise<void> {
+async function change(context: Context, done: string, act: (api: Api) => Promise<{ task?: Task | undefined }>): Promise<void> {
   await context.withApi(async (api) => {
     const task = present((await act(api)).task, 'task');
     say(context.terminal, `${done} the task ${task.spec?.name ?? ''}`);
-    show(context, task);
+    showTask(context, task);
   });
-}
-
-function show(context: Context, task: Task): void {
-  const { spec } = task;
-  context.print(taskView(task), () => {
-    printFields(context.terminal, [
-      ['task', `${spec?.name ?? ''}${task.system ? ' (system task)' : ''}`],
-      ['state', stateOf(task)],
-      ['mode', describeMode(spec?.mode)],
-      ['sources', spec?.sources.map(describeSource).join(', ') ?? ''],
-      ['target', targetOf(task)],
-      ['copies', String(spec?.copies ?? '')],
-      ['next start', nextStart(context, task)],
-      ['last run', task.lastRunId],
-      ['created', time(task.createdMs)],
-    ]);
-  });
-}
-
-function nextStart(context: Context, task: Task): string {
-  if (task.nextStartMs === 0n) return '-';
-  const seconds = (Number(task.nextStartMs) - context.terminal.clock.now()) / 1000;
-  return seconds > 0 ? `${time(task.nextStartMs)} (in ${duration(seconds)})` : time(task.nextStartMs);
-}
-
-function row(task: Task): string[] {
-  const { spec } = task;
-  return [
-    spec?.name ?? '',
-    stateOf(task),
-    describeMode(spec?.mode),
-    spec?.sources.map(sourceName).join(', ') ?? '',
-    String(spec?.copies ?? ''),
-    time(task.nextStartMs),
-    task.lastRunId === '' ? '-' : task.lastRunId,
-  ];
-}
-
-/** A locked task that runs by hand shows both. */
-function stateOf(task: Task): string {
-  const state = word(TaskState, task.state, 'TASK_STATE_');
-  return task.locked && state !== 'locked' ? `${state}, locked` : state;
-}
-
-function targetOf(task: Task): string {
-  return task.spec?.target?.pathType?.$case === 'localDir' ? 'LocalDir' : 'unknown';
-}
-
-function taskView(task: Task) {
-  const { spec } = task;
-  const periodic = spec?.mode?.$case === 'periodic' ? spec.mode.value : undefined;
-  return {
-    name: spec?.name,
-    state: word(TaskState, task.state, 'TASK_STATE_'),
-    locked: task.locked,
-    system: task.system,
-    mode: periodic === undefined ? 'manual' : 'periodic',
-    periodSeconds: periodic?.periodSeconds,
-    startMs: periodic?.startMs,
-    sources: spec?.sources.map(sourceView),
-    target: targetOf(task),
-    copies: spec?.copies,
-    createdMs: task.createdMs,
-    nextStartMs: task.nextStartMs,
-    lastRunId: task.lastRunId,
-  };
 }

@@ -118,7 +118,8 @@ function setOf(group: Group, faults: string[]): BackupSet {
     task: task.name,
     runId: run.id,
     createdMs: run.startedMs,
-    files,
+    // In the order of the task, as it was recorded: vaults list them by name.
+    files: files.toSorted((a, b) => set.sources.indexOf(a.file.source) - set.sources.indexOf(b.file.source)),
     missingSources: set.sources.filter((source) => !present.has(source)),
     pinned: false,
     deleting: undefined,

@@ -27,8 +27,10 @@ describe('a list', () => {
     fake.answers = { listTasks: () => ({ tasks: [task()], nextPageToken: '' }) };
     const { status, out } = await fake.run('task', 'list');
     expect(status).toBe(0);
-    expect(out.split('\n')[0]).toMatch(/^TASK +STATE +MODE +SOURCES +COPIES +NEXT START +LAST RUN$/);
-    expect(out.split('\n')[1]).toMatch(/^nightly +ready +every 1d +OMS, DBService +3 +2026-11-25T09:30:00Z +-$/);
+    expect(out.split('\n')[0]).toMatch(/^TASK +STATE +MODE +SOURCES +KEEPS +WANTED AGE +NEXT START +LAST RUN$/);
+    expect(out.split('\n')[1]).toMatch(
+      /^nightly +ready +every 1d +OMS, DBService +3 copies +2d \(two periods\) +2026-11-25T09:30:00Z +-$/,
+    );
   });
 
   test('is one JSON document for programs: long integers as strings, times in RFC 3339, null when not yet', async () => {
@@ -110,7 +112,8 @@ describe('a task', () => {
     fake.answers = { getTask: () => ({ task: task() }), modifyTask: () => ({ task: task() }) };
     await fake.run('task', 'modify', 'nightly', '--copies', '7');
     const spec = task().spec;
-    expect(fake.requests.get('modifyTask')).toMatchObject([{ spec: { ...spec, copies: 7 } }]);
+    const retention = { keepSeconds: 0n, daily: 0, weekly: 0, monthly: 0 };
+    expect(fake.requests.get('modifyTask')).toMatchObject([{ spec: { ...spec, copies: 7, retention } }]);
   });
 
   test.each([
@@ -119,7 +122,7 @@ describe('a task', () => {
     [[], /has no source/],
     [['--source', 'OMS', '--every', 'soon'], /"soon" is not a duration/],
     [['--source', 'OMS', '--every', '1d', '--start', '2026-02-31T00:00:00Z'], /is not a time/],
-    [['--source', 'OMS', '--every', '1d', '--manual'], /--manual excludes/],
+    [['--source', 'OMS', '--every', '1d', '--manual'], /--manual and --every exclude each other/],
     [['--source', 'OMS', '--database', 'x'], /--database is of the source DBService/],
     [['--source', 'OMS', '--policy', 'often'], /the policy "often" is not known/],
     [['--source', 'OMS', '--target', 'NFS'], /the target "NFS" is not known/],

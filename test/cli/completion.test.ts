@@ -12,7 +12,11 @@ let fake: FakeController;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'holdfast-completion-'));
   fake = await startFake();
-  fake.answers = { listTasks: () => ({ tasks: [task()], nextPageToken: '' }) };
+  const setting = { name: 'limits.waitingRuns', value: '199', defaultValue: '199', meaning: 'Runs that may wait.' };
+  fake.answers = {
+    listTasks: () => ({ tasks: [task()], nextPageToken: '' }),
+    getConfig: () => ({ settings: [setting] }),
+  };
   await symlink(resolve('scripts/holdfast'), join(root, 'holdfast'));
   for (const shell of ['bash', 'zsh']) await writeFile(join(root, shell), (await cli(['completion', shell])).out);
 });
@@ -40,6 +44,11 @@ describe('completion in bash', () => {
     [['--json', 'set', 've'], ['verify']],
     [['restore', 'plan', '--source', 'Lda'], ['LdapServer']],
     [['completion', 'z'], ['zsh']],
+    [['task', 'modify', 'nightly', '--when-late', 'r'], ['run-once']],
+    [['set', 'pr'], ['prune']],
+    [['set', 'prune', '--dr'], ['--dry-run']],
+    [['config', 'show', 'limits.w'], ['limits.waitingRuns']],
+    [['task', 'run', 'weekly', 'n'], ['nightly']],
   ])('completes %j to %j', async (words, expected) => {
     expect(await complete(...words)).toEqual(expected);
   });

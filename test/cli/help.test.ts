@@ -26,7 +26,7 @@ describe('the commands', () => {
       'init',
       ...['create', 'list', 'show', 'run', 'lock', 'unlock', 'modify', 'delete'].map((verb) => `task ${verb}`),
       ...['list', 'show', 'watch', 'stop', 'log'].map((verb) => `run ${verb}`),
-      ...['list', 'show', 'verify', 'delete'].map((verb) => `set ${verb}`),
+      ...['list', 'show', 'verify', 'delete', 'pin', 'unpin', 'prune', 'import'].map((verb) => `set ${verb}`),
       ...['plan', 'create', 'start', 'list', 'show'].map((verb) => `restore ${verb}`),
       'agent list',
       'agent show',
@@ -34,6 +34,7 @@ describe('the commands', () => {
       'space',
       'alarm list',
       'alarm test',
+      'config show',
       'completion',
     ]);
   });

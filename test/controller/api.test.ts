@@ -179,6 +179,13 @@ describe('the task default', () => {
     expect(await names()).toContain('default');
   });
 
+  test('starts when it would have, when something else than its period is modified', async () => {
+    const { task } = await cluster.admin().getTask({ name: 'default' });
+    cluster.clock.advance(3_600_000);
+    const { task: after } = await cluster.admin().modifyTask({ requestId: '', spec: { ...task!.spec!, copies: 5 } });
+    expect(after).toMatchObject({ nextStartMs: task?.nextStartMs, spec: { copies: 5 } });
+  });
+
   test('keeps what was modified of it over a restart', async () => {
     await cluster.admin().modifyTask({ requestId: '', spec: taskSpec('default', { copies: 5 }) });
     await cluster.stop();

@@ -416,7 +416,7 @@ export interface ManualMode {
 }
 
 export interface PeriodicMode {
-  /** The first start; 0: one period from now. */
+  /** The first start; 0: one period from now, and as before when a task is modified and its period stays. */
   startMs: bigint;
   /** More than 120. */
   periodSeconds: bigint;
