@@ -2,6 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SetState } from '#common/gen/holdfast/v1/admin.ts';
 import { taskDirectory } from '#common/names.ts';
 import type { BackupSet } from '../../controller/model.ts';
 import { openSqliteStore } from '../../controller/store/sqlite.ts';
@@ -80,10 +81,8 @@ test('each of 200 sets is told with its verdict and why, and none is touched', a
   expect(out.match(/the newest of the month/g)?.length).toBeGreaterThanOrEqual(6);
   expect(lines.filter((line) => line.includes(' goes '))).not.toEqual([]);
   for (const line of lines.slice(1)) expect(line).toMatch(/ (stays|goes) +\S/);
-  expect(
-    (await cluster.admin().listSets({ task: '', pageSize: 1000, pageToken: '' })).sets.every(({ state }) => state === 3),
-  ).toBe(true);
-  if (process.env['HOLDFAST_SHOW'] !== undefined) process.stdout.write(out);
+  const { sets } = await cluster.admin().listSets({ task: '', pageSize: 250, pageToken: '' });
+  expect(sets.filter(({ state }) => state !== SetState.SET_STATE_DELETING)).toHaveLength(SETS);
 });
 
 test('as JSON each verdict has its reasons', async () => {
