@@ -12,7 +12,7 @@ import type { Journal } from '../session/journal.ts';
 import type { UndoRecord } from '../sources/source.ts';
 import type { BackupWork, Job, Outcome, RestoreWork } from './job.ts';
 import { removeIncomplete } from './incomplete.ts';
-import { unknownState } from './restore.ts';
+import { removeStaged, unknownState } from './restore.ts';
 import { sourceIo } from './run-io.ts';
 import type { RunIo } from './run-io.ts';
 import { runIo } from './perform.ts';
@@ -70,14 +70,27 @@ async function recoverOne(assign: Assign, journal: Journal, options: RunnerOptio
 }
 
 async function recoverRestore(job: Job, work: RestoreWork, journal: Journal, cutOff: AppError, io: RunIo): Promise<Outcome> {
-  if (await journal.isCommitted(job.assignmentId)) {
-    const line = `every check had passed when the agent on ${io.node} died; what the restore replaced may still lie beside`;
-    io.log('warn', line);
-    return { kind: 'restore', checks: [line], restoredBytes: work.file.contentBytes };
-  }
+  const committed = await journal.isCommitted(job.assignmentId);
   const undo = await journal.undoOf(job.assignmentId);
-  if (undo === undefined) return { kind: 'failed', fault: toFault(cutOff) };
+  if (committed) return endCommitted(work, undo, io);
+  if (undo === undefined) {
+    await removeStaged(work, io);
+    return { kind: 'failed', fault: toFault(cutOff) };
+  }
   return putBack(work.file.source, undo, cutOff, io);
+}
+
+/** It has succeeded, whatever becomes of what it replaced. */
+async function endCommitted(work: RestoreWork, undo: UndoRecord | undefined, io: RunIo): Promise<Outcome> {
+  const line = `every check had passed when the agent on ${io.node} died`;
+  io.log('warn', line);
+  try {
+    if (undo !== undefined) await io.source(work.file.source).commitRestore(undo, sourceIo(io, io.workDirectory));
+  } catch (error) {
+    const { message } = toAppError(error, `remove what the restore of ${work.file.source} replaced`);
+    io.log('warn', `${message}; it still lies beside`);
+  }
+  return { kind: 'restore', checks: [line], restoredBytes: work.file.contentBytes };
 }
 
 async function putBack(name: Parameters<RunIo['source']>[0], undo: UndoRecord, cutOff: AppError, io: RunIo): Promise<Outcome> {

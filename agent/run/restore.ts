@@ -36,6 +36,17 @@ export async function runRestore(work: RestoreWork, io: RunIo): Promise<Outcome>
   return { kind: 'restore', checks, restoredBytes: manifest.contentBytes };
 }
 
+/** After a death before the switch: the old state was never touched, and what was staged beside it goes. */
+export async function removeStaged(work: RestoreWork, io: RunIo): Promise<void> {
+  try {
+    const manifest = await fromAnyVault(work, io, async (vault) => readManifest(vault, work.file, io.signal));
+    await io.source(work.file.source).removeStaged(restoreRequest(manifest, work.options), sourceIo(io, io.workDirectory));
+  } catch (error) {
+    // The next restore of the source removes it too.
+    io.log('warn', toAppError(error, `remove what the restore of ${work.file.source} staged`).message);
+  }
+}
+
 /** What is in place afterwards is the new state for good, or the old one; else the failure says that it is unknown. */
 async function switchOrRollBack(restore: PreparedRestore, name: string, io: RunIo): Promise<readonly string[]> {
   try {

@@ -77,6 +77,18 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
 
   const finished = () => readAll('finished', (json) => Finished.fromJSON(json));
 
+  /** What has its end written down needs no other record. */
+  async function forgetBeginning({ assignmentId, outcome }: Finished): Promise<void> {
+    await removeDurably(path(assignmentId, 'assign'));
+    // For the person who must put the old state back by hand.
+    if (outcome?.$case !== 'unknownState') await removeDurably(path(assignmentId, 'undo'));
+    await removeDurably(path(assignmentId, 'committed'));
+  }
+
+  // What a death cut off: a record that has not got its name, and an end whose other records were still to go.
+  for (const name of await readdir(directory)) if (name.endsWith('.tmp')) await removeDurably(join(directory, name));
+  for (const ended of await finished()) await forgetBeginning(ended);
+
   return {
     finished,
 
@@ -109,10 +121,7 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
     isCommitted: async (id) => (await readdir(directory)).includes(`${id}.committed`),
     async finish(ended) {
       await writeDurably(path(ended.assignmentId, 'finished'), JSON.stringify(Finished.toJSON(ended)));
-      await removeDurably(path(ended.assignmentId, 'assign'));
-      // For the person who must put the old state back by hand.
-      if (ended.outcome?.$case !== 'unknownState') await removeDurably(path(ended.assignmentId, 'undo'));
-      await removeDurably(path(ended.assignmentId, 'committed'));
+      await forgetBeginning(ended);
     },
     async acknowledge(id) {
       // First: once its end is forgotten, a record of its beginning would look cut off.

@@ -154,6 +154,11 @@ function decodeSwitch(undo: UndoRecord): Switch {
   return parsed.data;
 }
 
+/** What the restore had replaced goes, when its agent died before it could remove that. Repeatable. */
+export async function commitCutOff(undo: UndoRecord, io: SourceIo): Promise<void> {
+  await commitSwitch(decodeSwitch(undo).placed, io);
+}
+
 /** The new state is in place and whole: an old one that cannot be removed is told, and no failure. */
 export async function commitSwitch(placed: readonly Placed[], io: SourceIo): Promise<void> {
   for (const one of placed) await orWarn(io, `remove the replaced ${one.old}`, () => commitPlacement(one));

@@ -29,6 +29,10 @@ export interface Source {
    * to `saveUndo`. Must be repeatable.
    */
   undoRestore(undo: UndoRecord, io: SourceIo): Promise<void>;
+  /** Removes what a restore had replaced when its agent died after every check had passed. Repeatable; tells what it cannot remove. */
+  commitRestore(undo: UndoRecord, io: SourceIo): Promise<void>;
+  /** Removes what a restore had staged beside when its agent died before the switch. Repeatable. */
+  removeStaged(request: RestoreRequest, io: SourceIo): Promise<void>;
 }
 
 export interface BackupRequest {

@@ -47,6 +47,7 @@ export async function openStorage(configured: string): Promise<Storage> {
   const temporary = join(ownDirectory, 'incoming');
   // What a death left half written: nobody can finish it.
   await rm(temporary, { recursive: true, force: true });
+  await removeEmptyBelow(directory);
   await mkdir(temporary, { recursive: true, mode: 0o700 });
   await chmod(directory, 0o700);
   for (const parent of [dirname(directory), directory, ownDirectory]) await syncDirectory(parent);
@@ -164,14 +165,29 @@ async function entriesOf(path: string) {
   }
 }
 
+/** Made for a file that did not come, or left by the last one that went, when the vault died just then. Those of keys only. */
+async function removeEmptyBelow(path: string): Promise<void> {
+  for (const entry of await entriesOf(path)) {
+    if (!entry.isDirectory() || !isKey(entry.name)) continue;
+    await removeEmptyBelow(join(path, entry.name));
+    await removeIfEmpty(join(path, entry.name));
+  }
+}
+
 async function removeEmptyParents(root: string, path: string): Promise<void> {
   for (let parent = dirname(path); parent !== root; parent = dirname(parent)) {
-    try {
-      await rmdir(parent);
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && (error.code === 'ENOTEMPTY' || error.code === 'ENOENT')) return;
-      throw error;
-    }
+    if (!(await removeIfEmpty(parent))) return;
+  }
+}
+
+/** Whether it is gone. */
+async function removeIfEmpty(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOTEMPTY' || error.code === 'ENOENT')) return false;
+    throw error;
   }
 }
 

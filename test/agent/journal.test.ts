@@ -67,6 +67,18 @@ describe('the journal of an agent', () => {
     expect(await (await openJournal(directory, log)).begun()).toEqual([]);
   });
 
+  test('is rid, when it is opened, of what a death left of an end, and of a record that had not got its name', async () => {
+    const journal = await openJournal(directory, log);
+    await journal.finish(finished);
+    // As `finish` leaves it when it dies after its first step.
+    await journal.begin(assign);
+    await journal.saveUndo('a1', { old: 'oms_old' });
+    await journal.markCommitted('a1');
+    await writeFile(join(directory, 'a2.assign.tmp'), '{');
+    await (await openJournal(directory, log)).acknowledge('a1');
+    expect(await readdir(directory)).toEqual([]);
+  });
+
   test.each(['assign', 'finished'])('sets aside a spoilt .%s file, says so, and keeps the others', async (kind) => {
     const said: string[] = [];
     const journal = await openJournal(directory, pino({}, { write: (line: string) => void said.push(line) }));

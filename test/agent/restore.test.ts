@@ -267,6 +267,7 @@ describe('a restore whose agent is killed', () => {
       value: { message: expect.stringContaining('died in mid-run') as string },
     });
     expect(await restarted.source.content()).toBe('what came later');
+    expect(restarted.source.leftovers()).toEqual([]);
     expect(await readdir(join(flow.directory, 'journal'))).toEqual(['r1.finished']);
   });
 
@@ -283,6 +284,7 @@ describe('a restore whose agent is killed', () => {
       value: { checks: [expect.stringContaining('every check had passed')] },
     });
     expect(restarted.source.reached).not.toContain('undoRestore');
+    expect(restarted.source.leftovers()).toEqual([]);
     expect(await restarted.source.content()).toBe(text);
   });
 

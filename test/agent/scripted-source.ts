@@ -65,6 +65,14 @@ export function scriptedSource(directory: string, script: Script) {
       await putBack();
       await rm(staged, { recursive: true, force: true });
     },
+    async commitRestore() {
+      await at('commitRestore');
+      await rm(old, { recursive: true, force: true });
+    },
+    async removeStaged() {
+      await at('removeStaged');
+      await rm(staged, { recursive: true, force: true });
+    },
   };
 
   function preparedRestore(io: SourceIo) {

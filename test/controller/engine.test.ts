@@ -166,6 +166,16 @@ describe('an attempt that was given up', () => {
     await until(() => expect(cleared(mn1)).toHaveLength(2));
   });
 
+  test('that ended while the Hello was made, and is in both of its lists, does not hold up the next run', async () => {
+    await vault('mn1');
+    await vault('mn2');
+    const { assign } = await lose();
+    const finished: Finished = { ...assign, endedMs: 1n, outcome: success(assign) };
+    await node({ running: [assign.assignmentId], finished: [finished], onAssign: success });
+    const next = await runTask(cluster.admin(), 'nightly');
+    expect((await untilEnded(cluster.admin(), next)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
+  });
+
   test('that is told of with the Hello, after its run was forgotten by everyone, is acknowledged and changes nothing', async () => {
     await vault('mn1');
     const { assign } = await lose();

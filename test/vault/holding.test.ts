@@ -20,6 +20,16 @@ async function incoming(directory: string): Promise<string[]> {
   return readdir(join(directory, '.holdfast', 'incoming'));
 }
 
+test('a directory that a death left without a file is gone after the next start', async () => {
+  await using vault = await openTestVault();
+  await using target = await vault.open();
+  await target.put(KEY, some(), never);
+  await mkdir(join(vault.directory, 'made_for', 'nothing'), { recursive: true });
+  const storage = await openStorage(vault.directory);
+  expect((await storage.list('')).map(({ key }) => key)).toEqual([KEY]);
+  expect(await readdir(vault.directory)).toEqual(expect.not.arrayContaining(['made_for']));
+});
+
 describe('an attempt that was given up', () => {
   test('is fenced even when its transfer began before the newer attempt and ends after it', async () => {
     await using vault = await openTestVault();

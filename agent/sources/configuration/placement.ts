@@ -113,7 +113,8 @@ export async function leftoversOf(path: string): Promise<string[]> {
   return siblings(path, 'old');
 }
 
-async function removeStagedBefore(path: string): Promise<void> {
+/** What a restore that died in the middle of staging left. */
+export async function removeStagedBefore(path: string): Promise<void> {
   for (const leftover of await siblings(path, 'new')) await rm(leftover, { recursive: true, force: true });
 }
 

@@ -5,8 +5,9 @@ import { assertNever } from '#common/assert-never.ts';
 import { diskTime } from '#common/clock.ts';
 import type { Clock } from '#common/clock.ts';
 import { AppError } from '#common/errors.ts';
-import { checkPlacement, commitPlacement, removeStaged, stagePlacement } from '../configuration/placement.ts';
+import { checkPlacement, removeStaged, stagePlacement } from '../configuration/placement.ts';
 import type { PreparedRestore, RestoreRequest, SourceIo } from '../source.ts';
+import { commitStaged } from './commit.ts';
 import { createDatabase } from './database.ts';
 import { startDependants, stopDependants } from './dependants.ts';
 import { decodeFacts } from './facts.ts';
@@ -24,7 +25,7 @@ import type { PostgresSourceSettings } from './settings.ts';
 import { describeStaged, removeLeftovers, removeRoles, stageRoles, systemIdentifier } from './stage.ts';
 import { encodeUndo, switchSteps } from './staged.ts';
 import type { Staged } from './staged.ts';
-import { commitDatabase, dropDatabase } from './switch.ts';
+import { dropDatabase } from './switch.ts';
 import type { StagedDatabase } from './switch.ts';
 import { canKeepTablespaces } from './tablespaces.ts';
 import { undoStaged } from './undo.ts';
@@ -92,15 +93,7 @@ export async function preparePostgresRestore(
 
     async commit() {
       state = 'ended';
-      // The new state is in place and whole: an old one that cannot be removed is told, and no failure.
-      if (steady !== undefined) {
-        for (const database of staged.databases) {
-          await orWarn(io, `drop the replaced database ${database.old?.name}`, () => commitDatabase(steady, database));
-        }
-      }
-      for (const placed of staged.placements) {
-        await orWarn(io, `remove the replaced ${placed.old}`, () => commitPlacement(placed));
-      }
+      await commitStaged(staged, steady, io);
     },
 
     async rollBack() {

@@ -4,6 +4,7 @@ import type { Clock } from '#common/clock.ts';
 import type { SourceName } from '#common/names.ts';
 import type { Source } from '../source.ts';
 import { preparePostgresBackup } from './backup.ts';
+import { commitPostgresRestore, removeStagedRestore } from './commit.ts';
 import { planPostgresRestore } from './plan.ts';
 import { preparePostgresRestore } from './restore.ts';
 import type { PostgresSourceSettings } from './settings.ts';
@@ -22,5 +23,7 @@ export function createPostgresSource(
     planRestore: (request, io) => planPostgresRestore(prefix, settings, request, io),
     prepareRestore: (request, io) => preparePostgresRestore(prefix, settings, request, io, clock),
     undoRestore: (undo, io) => undoPostgresRestore(settings, undo, io, clock),
+    commitRestore: (undo, io) => commitPostgresRestore(settings, undo, io),
+    removeStaged: (request, io) => removeStagedRestore(prefix, settings, request, io),
   };
 }

@@ -86,7 +86,7 @@ async function openPatiently(settings: PostgresSourceSettings, io: SourceIo, clo
 }
 
 /** Databases are known by their oids, and those of another server mean nothing here. */
-async function requireSameServer(server: PostgresServer, staged: Staged): Promise<void> {
+export async function requireSameServer(server: PostgresServer, staged: Staged): Promise<void> {
   if ((await systemIdentifier(server)) === staged.system) return;
   throw new AppError('UNKNOWN_STATE', `put the databases back: the server at ${server.address} is not the one they were on`, {
     hint: 'Let the configuration of the agent name that server, or put the databases back by hand.',
