@@ -74,7 +74,7 @@ export function startEngine(io: EngineIo): Engine {
       wake = new AbortController();
       noticeOwnPause();
       io.clockWatch.look();
-      for (const [duty, perform] of Object.entries(duties)) await attempt(duty, perform);
+      if (await io.leads()) for (const [duty, perform] of Object.entries(duties)) await attempt(duty, perform);
       await io.clock.sleep(io.config.tick, AbortSignal.any([stopping.signal, wake.signal])).catch(() => undefined);
     }
   }
