@@ -23,7 +23,7 @@ export const catalogueSchema = z
           .optional(),
         idleInTransaction: duration
           .prefault('5s')
-          .describe('After this the server ends a change whose controller was paused within it; not longer than leaderLease.'),
+          .describe('After this the server ends a change whose controller was paused within it; a takeover waits for it.'),
       })
       .optional(),
   })
