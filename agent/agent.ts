@@ -8,11 +8,11 @@ import { AppError, toAppError } from '#common/errors.ts';
 import type { Hello, VaultFacts } from '#common/gen/holdfast/v1/agent.ts';
 import type { Logger } from '#common/log.ts';
 import type { SourceName } from '#common/names.ts';
+import { claimDirectory } from '#common/only-one.ts';
 import { certificateEnds, loadCredentials } from '#common/tls.ts';
 import type { TlsFiles } from '#common/tls.ts';
 import { PRODUCT_VERSION } from '#common/version.ts';
 import type { AgentConfig } from './config.ts';
-import { claimDirectory } from './only-one.ts';
 import { createAccepting } from './run/accept.ts';
 import type { FinishedJob, VaultAccess } from './run/job.ts';
 import { recoverCutOff } from './run/recover.ts';
@@ -46,7 +46,7 @@ export async function startAgent(
   await using opened = new AsyncDisposableStack();
   const tls = await loadCredentials(config.tls);
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-  opened.use(await claimDirectory(config.stateDirectory));
+  opened.use(await claimDirectory(config.stateDirectory, 'agent'));
   const journal = await openJournal(join(config.stateDirectory, 'journal'), log);
   const cutOff = await journal.begun();
 
@@ -94,7 +94,7 @@ export async function startAgent(
   }
 
   const session = openSession({
-    address: config.controller.address,
+    addresses: config.controller.addresses,
     tls,
     clock,
     log,

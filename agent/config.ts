@@ -29,10 +29,18 @@ const vaultSchema = z.strictObject({
   minimumFree: size.default(20n * 10n ** 9n),
 });
 
+const address = z.string().regex(/^[^\s:]+:\d+$/, 'must be host:port');
+
+/** One, or each of two of which one leads. */
+const controllerSchema = z
+  .strictObject({ address: address.optional(), addresses: z.array(address).min(1).optional() })
+  .transform(({ address: one, addresses = [] }) => ({ addresses: one === undefined ? addresses : [one, ...addresses] }))
+  .refine(({ addresses }) => addresses.length > 0, 'needs an address, or addresses');
+
 export const agentConfigSchema = z.strictObject({
   /** This node's name: that of its certificate. */
   node: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be a host name of letters, digits, "." and "-"'),
-  controller: z.strictObject({ address: z.string().regex(/^[^\s:]+:\d+$/, 'must be host:port') }),
+  controller: controllerSchema,
   tls: z.strictObject({ ca: z.string().min(1), cert: z.string().min(1), key: z.string().min(1) }),
   /** Journal, spool; mode 700. */
   stateDirectory: z.string().min(1),

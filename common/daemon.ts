@@ -4,12 +4,13 @@ import type { Command } from 'commander';
 import { ERROR_CODES, toAppError } from './errors.ts';
 import { usageError } from './usage.ts';
 
-export async function runDaemon(program: Command, doing: string, main: () => Promise<void>): Promise<void> {
+/** `main` runs after the arguments are parsed; without it the actions of the program do the work. */
+export async function runDaemon(program: Command, doing: string, main?: () => Promise<void>): Promise<void> {
   // Commander would end the process itself, with a status and words of its own.
   program.exitOverride().configureOutput({ outputError: () => undefined });
   try {
-    program.parse();
-    await main();
+    await program.parseAsync();
+    await main?.();
   } catch (caught) {
     const isUsage = caught instanceof CommanderError;
     if (isUsage && caught.exitCode === 0) return;

@@ -7,6 +7,7 @@ import { SOURCE_NAMES } from '#common/names.ts';
 import { DEFAULT_LIMITS } from '#rules/limits.ts';
 import type { Limits } from '#rules/limits.ts';
 import { alarmsConfigSchema, atFiles } from './alarms/delivery/config.ts';
+import { catalogueAt, catalogueSchema } from './catalogue-config.ts';
 import { duration, durationText } from './duration.ts';
 
 const size = z.string().transform((text, context) => {
@@ -23,6 +24,8 @@ const specification = (source: string, documented: string) =>
   size
     .prefault(documented)
     .describe(`A backup file of ${source} that is larger raises an alarm, and is kept. Documented: ${documented}.`);
+
+const address = z.string().regex(/^[^\s:]+:\d+$/, 'must be host:port');
 
 const nodeName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be a host name of letters, digits, "." and "-"');
 
@@ -42,12 +45,20 @@ export const controllerConfigSchema = z
       host: z.string().min(1).describe('Address that the API and the agents are served on.'),
       port: z.int().min(0).max(65535).describe('Its port; 0: any that is free.'),
     }),
+    address: address
+      .optional()
+      .describe('host:port under which agents, people and the other controller reach it; else where it listens.'),
     tls: z.strictObject({
       ca: z.string().min(1).describe('Certificate of the CA that signs all nodes and people.'),
       cert: z.string().min(1).describe("The controller's certificate."),
       key: z.string().min(1).describe('Its key; mode 600.'),
     }),
-    stateDirectory: z.string().min(1).describe('Where the catalogue lies; mode 700.'),
+    stateDirectory: z.string().min(1).describe('Where the catalogue lies, unless it is on PostgreSQL; mode 700.'),
+    catalogue: catalogueSchema,
+    leaderLease: duration
+      .refine((ms) => ms >= 500, 'must be 500 ms or more')
+      .prefault('6s')
+      .describe('The lead goes to another controller when its holder has not renewed it for so long; renewed at a third of it.'),
     grantSigningKey: z.string().min(1).describe('The Ed25519 key that grants for vaults are signed with; mode 600.'),
     managementNodes: z
       .strictObject({
@@ -170,5 +181,6 @@ export async function loadControllerConfig(path: string): Promise<ControllerConf
     grantSigningKey: at(config.grantSigningKey),
     tls: { ca: at(tls.ca), cert: at(tls.cert), key: at(tls.key) },
     alarms: atFiles(config.alarms, at),
+    catalogue: catalogueAt(config.catalogue, at),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * The line to the controller: dialled by the agent, again and again for as long as it lives. At each connection one Hello says
- * what this agent is, does and has finished; the Welcome answers what to cancel and what to forget. Runs go on while the line
+ * The line to the controller that leads: dialled by the agent, again and again for as long as it lives. At each connection one Hello
+ * says what this agent is, does and has finished; the Welcome answers what to cancel and what to forget. Runs go on while the line
  * is down.
  */
 import { Metadata } from '@grpc/grpc-js';
@@ -8,15 +8,19 @@ import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { withTimeout } from '#common/clock.ts';
 import type { Clock } from '#common/clock.ts';
 import { AppError, toAppError } from '#common/errors.ts';
+import { faultIn } from '#common/fault-trailer.ts';
 import { AgentServiceClient } from '#common/gen/holdfast/v1/agent.ts';
 import type { Assign, Finished, Hello, SessionRequest, SessionResponse, VaultFacts } from '#common/gen/holdfast/v1/agent.ts';
 import type { HostFacts } from '#common/gen/holdfast/v1/types.ts';
 import type { Logger } from '#common/log.ts';
 import { grpcChannelCredentials } from '#common/tls.ts';
 import type { TlsFiles } from '#common/tls.ts';
+import { planItinerary } from './itinerary.ts';
+import type { End } from './itinerary.ts';
 
 export interface SessionOptions {
-  readonly address: string;
+  /** host:port of each controller. */
+  readonly addresses: readonly string[];
   readonly tls: TlsFiles;
   readonly clock: Clock;
   readonly log: Logger;
@@ -46,17 +50,20 @@ export interface Session {
   stop(): Promise<void>;
 }
 
-const FIRST_RETRY_MS = 200;
-const LONGEST_RETRY_MS = 5000;
 const WELCOME_MS = 30_000;
+/** Where another controller may have taken over from one that hangs. */
+const WELCOME_OF_MANY_MS = 8000;
 const FAREWELL_MS = 3000;
 const LONGEST_HEARTBEAT_S = 3600;
 /** Messages that may wait for a slow line; beyond it lines of logs are dropped. */
 const QUEUE = 1000;
 /** Two missed answers to a ping and the line counts as cut, so that a vanished controller is noticed without its farewell. */
 const KEEPALIVE_MS = 10_000;
+/** Where another controller may have taken over: within the time that the takeover itself takes. */
+const KEEPALIVE_OF_MANY_MS = 3000;
 
 export function openSession(options: SessionOptions): Session {
+  const { welcomeMs = options.addresses.length > 1 ? WELCOME_OF_MANY_MS : WELCOME_MS } = options;
   const stopping = new AbortController();
   /** Welcomed, and not ended. */
   let line: { readonly call: Call; readonly ended: AbortSignal } | undefined;
@@ -72,26 +79,34 @@ export function openSession(options: SessionOptions): Session {
   };
 
   async function connect(): Promise<void> {
-    let retryMs = FIRST_RETRY_MS;
+    const itinerary = planItinerary(options.addresses);
     while (!stopping.signal.aborted) {
-      const welcomed = await converse().catch((error: unknown) => {
-        if (stopping.signal.aborted) return false;
-        const reason = toAppError(error, 'session').message;
-        options.log.warn({ controller: options.address, reason }, 'no line to the controller');
-        return false;
-      });
+      const address = itinerary.next();
+      const end = await converse(address);
       if (stopping.signal.aborted) return;
-      retryMs = welcomed ? FIRST_RETRY_MS : Math.min(retryMs * 2, LONGEST_RETRY_MS);
-      await options.clock.sleep(retryMs, stopping.signal).catch(() => undefined);
+      if (end.error !== undefined) {
+        options.log.warn({ controller: address, reason: end.error.message }, 'no line to the controller');
+      }
+      await options.clock.sleep(itinerary.pauseAfter(end), stopping.signal).catch(() => undefined);
     }
   }
 
-  /** One connection, from Hello to its end. Tells whether it was welcomed. */
-  async function converse(): Promise<boolean> {
-    const client = dial(options);
+  /** One connection, from Hello to its end. */
+  async function converse(address: string): Promise<End> {
+    let welcomed = false;
+    try {
+      await talk(address, () => (welcomed = true));
+      return { welcomed };
+    } catch (caught) {
+      return { welcomed, error: faultIn(caught) ?? toAppError(caught, 'session') };
+    }
+  }
+
+  async function talk(address: string, onWelcome: () => void): Promise<void> {
+    const client = dial(address, options);
     const ended = new AbortController();
     const until = AbortSignal.any([stopping.signal, ended.signal]);
-    const unwelcome = withTimeout(options.welcomeMs ?? WELCOME_MS, until);
+    const unwelcome = withTimeout(welcomeMs, until);
     let beating: Promise<void> | undefined;
     try {
       // Before the call is there: a stop or a hang in here must not leave one open.
@@ -102,7 +117,7 @@ export function openSession(options: SessionOptions): Session {
       call.on('error', () => undefined);
       until.addEventListener('abort', () => call.cancel(), { once: true });
       const giveUp = () => {
-        if (beating === undefined) call.destroy(new AppError('TIMEOUT', `${options.address} did not answer Hello in time`));
+        if (beating === undefined) call.destroy(new AppError('TIMEOUT', `${address} did not answer Hello in time`));
       };
       unwelcome.addEventListener('abort', giveUp, { once: true });
       call.on('drain', () => (full = false));
@@ -111,7 +126,8 @@ export function openSession(options: SessionOptions): Session {
         if (message?.$case === 'welcome') {
           const { controllerVersion: version, heartbeatSeconds } = message.value;
           line = { call, ended: until };
-          options.log.info({ controller: options.address, version }, 'session with the controller');
+          onWelcome();
+          options.log.info({ controller: address, version }, 'session with the controller');
           const seconds = Math.min(Math.max(1, heartbeatSeconds), LONGEST_HEARTBEAT_S);
           beating ??= beat(seconds * 1000, until);
         }
@@ -119,7 +135,6 @@ export function openSession(options: SessionOptions): Session {
         // What finished while Hello was being made is in neither; told twice is harmless, never told is not.
         if (message?.$case === 'welcome') for (const value of await options.unacknowledged()) send({ $case: 'finished', value });
       }
-      return beating !== undefined;
     } finally {
       line = undefined;
       ended.abort();
@@ -196,10 +211,11 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   }
 }
 
-function dial(options: SessionOptions): AgentServiceClient {
-  return new AgentServiceClient(options.address, grpcChannelCredentials(options.tls), {
-    'grpc.keepalive_time_ms': KEEPALIVE_MS,
-    'grpc.keepalive_timeout_ms': KEEPALIVE_MS,
+function dial(address: string, { addresses, tls }: SessionOptions): AgentServiceClient {
+  const keepalive = addresses.length > 1 ? KEEPALIVE_OF_MANY_MS : KEEPALIVE_MS;
+  return new AgentServiceClient(address, grpcChannelCredentials(tls), {
+    'grpc.keepalive_time_ms': keepalive,
+    'grpc.keepalive_timeout_ms': keepalive,
     'grpc.keepalive_permit_without_calls': 1,
     'grpc.enable_retries': 0,
     // A client of its own for each connection: no cached, half-dead channel is ever taken up again.

@@ -1,20 +1,17 @@
 /** How every call is answered: who may, and what an error becomes on the wire. */
 import { once } from 'node:events';
-import { Metadata, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import type { ServerErrorResponse, ServerUnaryCall, ServerWritableStream, handleUnaryCall } from '@grpc/grpc-js';
-import { ERROR_CODES, AppError, toAppError, toFault } from '#common/errors.ts';
+import { ERROR_CODES, AppError, toAppError } from '#common/errors.ts';
+import { faultTrailer } from '#common/fault-trailer.ts';
 import type { Logger } from '#common/log.ts';
 import { peerIdentity } from '#common/tls.ts';
 import type { Peer, PeerRole } from '#common/tls.ts';
 
-/** Trailer with the JSON of a Fault {code, message, hint}: what a gRPC status alone cannot carry. */
-export const FAULT_TRAILER = 'holdfast-fault-bin';
-
 /** The one place where an AppError becomes a gRPC status. */
 export function statusOf(error: AppError): ServerErrorResponse {
-  const metadata = new Metadata();
-  metadata.set(FAULT_TRAILER, Buffer.from(JSON.stringify(toFault(error))));
-  return Object.assign(new Error(error.message), { code: ERROR_CODES[error.code].grpc, details: error.message, metadata });
+  const { message, code } = error;
+  return Object.assign(new Error(message), { code: ERROR_CODES[code].grpc, details: message, metadata: faultTrailer(error) });
 }
 
 type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext'>;

@@ -1,12 +1,12 @@
 /** The gRPC server: both services, health and reflection, over mTLS only. */
 import { fileURLToPath } from 'node:url';
 import { Server } from '@grpc/grpc-js';
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { withTimeout } from '#common/clock.ts';
 import { AdminServiceService } from '#common/gen/holdfast/v1/admin.ts';
-import type { AdminServiceServer } from '#common/gen/holdfast/v1/admin.ts';
 import { AgentServiceService } from '#common/gen/holdfast/v1/agent.ts';
 import type { AgentServiceServer } from '#common/gen/holdfast/v1/agent.ts';
 import { listenError } from '#common/listen.ts';
@@ -16,13 +16,15 @@ import type { TlsFiles } from '#common/tls.ts';
 export interface ServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls: TlsFiles;
-  readonly admin: AdminServiceServer;
+  readonly admin: UntypedServiceImplementation;
   readonly agent: AgentServiceServer;
 }
 
 export interface ApiServer {
   /** host:port */
   readonly address: string;
+  /** Whether the services answer, as the health service tells. The server as a whole is well also when they refer to another controller. */
+  serving(answers: boolean): void;
   /** Takes nothing new, lets what is under way end for a moment, then cuts it. */
   stop(): Promise<void>;
 }
@@ -42,11 +44,12 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   });
   server.addService(AdminServiceService, options.admin);
   server.addService(AgentServiceService, options.agent);
-  const health = new HealthImplementation({
-    '': 'SERVING',
-    'holdfast.v1.AdminService': 'SERVING',
-    'holdfast.v1.AgentService': 'SERVING',
-  });
+  const services = ['holdfast.v1.AdminService', 'holdfast.v1.AgentService'];
+  const health = new HealthImplementation({ '': 'SERVING' });
+  const serving = (answers: boolean) => {
+    for (const service of services) health.setStatus(service, answers ? 'SERVING' : 'NOT_SERVING');
+  };
+  serving(false);
   health.addToServer(server);
   reflection().addToServer(server);
 
@@ -62,8 +65,10 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   });
   return {
     address: `${name}:${bound}`,
+    serving,
     async stop() {
       health.setStatus('', 'NOT_SERVING');
+      serving(false);
       const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       const cut = withTimeout(FAREWELL_MS, new AbortController().signal);
       cut.addEventListener('abort', () => server.forceShutdown(), { once: true });

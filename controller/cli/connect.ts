@@ -1,27 +1,29 @@
-/** The way to the controller: its address and our certificate by client.yaml, then typed calls over mTLS. */
+/** The way to the controller: addresses and our certificate by client.yaml, then typed calls over mTLS. */
 import { randomUUID } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { Client, Metadata, connectivityState } from '@grpc/grpc-js';
+import { Metadata } from '@grpc/grpc-js';
 import type { MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import { z } from 'zod';
 import { readConfig } from '#common/config-file.ts';
 import { AppError } from '#common/errors.ts';
-import { grpcChannelCredentials, loadCredentials } from '#common/tls.ts';
+import { loadCredentials } from '#common/tls.ts';
 import { fromCall } from './errors.ts';
+import { Leader } from './leader.ts';
+import type { Line } from './line.ts';
 import type { Terminal } from './terminal.ts';
 
+const address = z.string().regex(/^[^\s:]+:\d+$/, 'must be host:port');
+
 const clientConfigSchema = z.strictObject({
-  /** host:port */
-  controller: z.string().regex(/^[^\s:]+:\d+$/, 'must be host:port'),
+  /** One, or each of two of which one leads. */
+  controller: z.union([address, z.array(address).min(1)], { error: 'must be host:port, or a list of such' }),
   tls: z.strictObject({ ca: z.string().min(1), cert: z.string().min(1), key: z.string().min(1) }),
 });
 
 /** Answers come from the catalogue at once; a plan asks agents, for which the controller allows 2 minutes. */
 const ANSWER_MS = 180_000;
-/** A host that takes connections and then says nothing. */
-const CONNECT_MS = 10_000;
 
 export interface CallOptions {
   /** How long an answer may take; undefined: as long as it takes. */
@@ -33,8 +35,12 @@ interface Page {
 }
 
 export interface Api {
+  /** Of the controller that was asked last. */
   readonly address: string;
-  /** @throws AppError with the controller's own message and hint */
+  /**
+   * Asked of another controller again when one does not lead or goes: what changes something bears a request id, so it is done once.
+   * @throws AppError with the controller's own message and hint
+   */
   call<Request, Response>(
     method: MethodDefinition<Request, Response>,
     request: NoInfer<Request>,
@@ -62,43 +68,7 @@ export async function connect(terminal: Terminal, option: string | undefined): P
   const config = await readConfig(path, clientConfigSchema);
   const at = (file: string) => resolve(dirname(path), file);
   const files = await loadCredentials({ ca: at(config.tls.ca), cert: at(config.tls.cert), key: at(config.tls.key) });
-  const client = new Client(config.controller, grpcChannelCredentials(files), {
-    // A half-dead line must not leave a person waiting for ever.
-    'grpc.keepalive_time_ms': 20_000,
-    'grpc.keepalive_timeout_ms': 10_000,
-    'grpc.enable_retries': 0,
-    'grpc.max_reconnect_backoff_ms': 2000,
-  });
-  try {
-    await settled(client, config.controller, terminal);
-  } catch (error) {
-    client.close();
-    throw error;
-  }
-  return new GrpcApi(client, config.controller, terminal);
-}
-
-/** Until the line stands or is refused; why it was refused, the first call says. */
-async function settled(client: Client, address: string, { clock, signal }: Terminal): Promise<void> {
-  const channel = client.getChannel();
-  const deadline = clock.now() + CONNECT_MS;
-  const changed = (from: connectivityState) =>
-    new Promise<void>((done, fail) => {
-      signal.addEventListener('abort', () => fail(signal.reason as Error), { once: true });
-      channel.watchConnectivityState(from, deadline, (error) => {
-        if (error === undefined) return done();
-        fail(
-          new AppError('UNAVAILABLE', `reach the controller ${address}: no answer within ${CONNECT_MS / 1000} s`, {
-            hint: 'Check that `holdfast controller` runs there and that client.yaml names its address.',
-          }),
-        );
-      });
-    });
-  let state = channel.getConnectivityState(true);
-  while (state === connectivityState.IDLE || state === connectivityState.CONNECTING) {
-    await changed(state);
-    state = channel.getConnectivityState(true);
-  }
+  return new GrpcApi(new Leader([config.controller].flat(), files, terminal), terminal);
 }
 
 async function configPath(terminal: Terminal, option: string | undefined): Promise<string> {
@@ -122,20 +92,31 @@ export function newRequestId(): string {
 }
 
 class GrpcApi implements Api {
-  readonly address: string;
-  readonly #client: Client;
+  readonly #leader: Leader;
   readonly #terminal: Terminal;
 
-  constructor(client: Client, address: string, terminal: Terminal) {
-    this.#client = client;
-    this.address = address;
+  constructor(leader: Leader, terminal: Terminal) {
+    this.#leader = leader;
     this.#terminal = terminal;
   }
 
-  async call<Request, Response>(
+  get address(): string {
+    return this.#leader.address;
+  }
+
+  call<Request, Response>(
     method: MethodDefinition<Request, Response>,
     request: Request,
     options: CallOptions = { deadlineMs: ANSWER_MS },
+  ): Promise<Response> {
+    return this.#leader.ask((line) => this.#callOn(line, method, request, options));
+  }
+
+  async #callOn<Request, Response>(
+    { client, address: from }: Line,
+    method: MethodDefinition<Request, Response>,
+    request: Request,
+    options: CallOptions,
   ): Promise<Response> {
     const { signal, clock } = this.#terminal;
     signal.throwIfAborted();
@@ -149,7 +130,7 @@ class GrpcApi implements Api {
           else done(response);
         };
         const { path, requestSerialize, responseDeserialize } = method;
-        const call = this.#client.makeUnaryRequest(
+        const call = client.makeUnaryRequest(
           path,
           requestSerialize,
           responseDeserialize,
@@ -163,7 +144,7 @@ class GrpcApi implements Api {
       });
     } catch (error) {
       signal.throwIfAborted();
-      throw fromCall(error, this.address);
+      throw fromCall(error, from);
     }
   }
 
@@ -188,24 +169,47 @@ class GrpcApi implements Api {
     request: Request,
     signal: AbortSignal,
   ): AsyncGenerator<Response> {
-    const { path, requestSerialize, responseDeserialize } = method;
-    const call = this.#client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
-    const cancel = () => call.cancel();
-    signal.addEventListener('abort', cancel, { once: true });
+    // Who does not lead says so instead of a first message.
+    const { messages, first } = await this.#leader.ask(async (line) => {
+      const begun = streamOn(line, method, request, signal);
+      return { messages: begun, first: await begun.next() };
+    });
     try {
-      for await (const message of call) yield message as Response;
+      if (first.done === true) return;
+      yield first.value;
+      yield* messages;
     } catch (error) {
-      signal.throwIfAborted();
-      throw fromCall(error, this.address);
+      // Where it goes on, is asked anew.
+      this.#leader.close();
+      throw error;
     } finally {
-      signal.removeEventListener('abort', cancel);
-      call.cancel();
+      await messages.return(undefined);
     }
-    // Cancelling ends the iteration like a normal end.
-    signal.throwIfAborted();
   }
 
   close(): void {
-    this.#client.close();
+    this.#leader.close();
   }
+}
+
+async function* streamOn<Request, Response>(
+  { client, address: from }: Line,
+  { path, requestSerialize, responseDeserialize }: MethodDefinition<Request, Response>,
+  request: Request,
+  signal: AbortSignal,
+): AsyncGenerator<Response> {
+  const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+  const cancel = () => call.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    for await (const message of call) yield message as Response;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw fromCall(error, from);
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    call.cancel();
+  }
+  // Cancelling ends the iteration like a normal end.
+  signal.throwIfAborted();
 }

@@ -1,19 +1,16 @@
 /** Every error that a person sees: what failed, what to do next, and the exit status of the error table. */
 import { Metadata, status } from '@grpc/grpc-js';
 import { CommanderError } from 'commander';
-import { z } from 'zod';
-import { AppError, ERROR_CODES, fromFault, toAppError } from '#common/errors.ts';
+import { AppError, ERROR_CODES, toAppError } from '#common/errors.ts';
 import type { ErrorCode } from '#common/errors.ts';
+import { faultIn } from '#common/fault-trailer.ts';
 import { usageError } from '#common/usage.ts';
+import { unreachable } from './line.ts';
 import { say } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Trailer with the JSON of a Fault: what a gRPC status alone cannot carry. */
-const FAULT_TRAILER = 'holdfast-fault-bin';
 /** As shells have it: 128 + SIGINT. */
 export const EXIT_INTERRUPTED = 130;
-
-const faultSchema = z.object({ code: z.string(), message: z.string(), hint: z.string() });
 
 interface CallError extends Error {
   readonly code: status;
@@ -28,13 +25,12 @@ function isCallError(caught: unknown): caught is CallError {
 /** Of a call to the controller at `address`. The controller's own words are taken as they are. */
 export function fromCall(caught: unknown, address: string): AppError {
   if (!isCallError(caught)) return toAppError(caught, `call the controller ${address}`);
-  const fault = faultOf(caught.metadata);
-  if (fault !== undefined) return fromFault(fault);
+  const fault = faultIn(caught);
+  if (fault !== undefined) return fault;
   if (caught.code === status.UNAVAILABLE) {
-    return new AppError('UNAVAILABLE', `reach the controller ${address}: ${withoutNote(caught.details)}`, {
-      cause: caught,
-      hint: 'Check that `holdfast controller` runs there, and that the address and the certificates in client.yaml are those of this Holdfast.',
-    });
+    const hint =
+      'Check that `holdfast controller` runs there, and that the address and the certificates in client.yaml are those of this Holdfast.';
+    return unreachable(address, withoutNote(caught.details), hint, caught);
   }
   return new AppError(codeOf(caught.code), `the controller ${address} answered: ${caught.details}`, { cause: caught });
 }
@@ -42,17 +38,6 @@ export function fromCall(caught: unknown, address: string): AppError {
 /** grpc-js appends what it knows of name resolution, mostly nothing. */
 function withoutNote(details: string): string {
   return details.replace(/\.? Resolution note: *$/, '');
-}
-
-function faultOf(metadata: Metadata): z.infer<typeof faultSchema> | undefined {
-  const [value] = metadata.get(FAULT_TRAILER);
-  if (value === undefined) return undefined;
-  try {
-    return faultSchema.parse(JSON.parse(value.toString('utf8')));
-  } catch {
-    // Of another product or version: the status still says what kind of error it is.
-    return undefined;
-  }
 }
 
 function codeOf(grpc: status): ErrorCode {

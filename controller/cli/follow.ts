@@ -54,7 +54,7 @@ export class Patience {
 
   async wait(error: unknown): Promise<void> {
     this.#terminal.signal.throwIfAborted();
-    const passing = error instanceof AppError && error.code === 'UNAVAILABLE';
+    const passing = error instanceof AppError && (error.code === 'UNAVAILABLE' || error.code === 'NOT_LEADER');
     if (!passing || this.#reachedAt === undefined || this.#clock.monotonic() - this.#reachedAt > PATIENCE_MS) throw error;
     if (!this.#away) this.#view.note('the controller is away; the run goes on without it; trying to reach it again');
     this.#away = true;

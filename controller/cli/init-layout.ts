@@ -4,7 +4,8 @@ import { AppError } from '#common/errors.ts';
 
 export interface InitOptions {
   readonly directory: string;
-  readonly controller: string;
+  /** One, or each of two. */
+  readonly controller: string | readonly string[];
   readonly active: string;
   readonly standby?: string;
   readonly node?: readonly string[];
@@ -19,10 +20,18 @@ export interface InitNode {
   readonly vault: { readonly port: number; readonly directory: string } | undefined;
 }
 
+export interface InitController {
+  /** Of its directory, and in its certificate. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface Layout {
   /** Absolute. */
   readonly directory: string;
-  readonly controller: { readonly host: string; readonly port: number };
+  /** Of several one leads. */
+  readonly controllers: readonly InitController[];
   readonly active: string;
   readonly standby: string | undefined;
   readonly nodes: readonly InitNode[];
@@ -35,7 +44,10 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/;
 
 /** @throws AppError INVALID */
 export function readLayout(options: InitOptions): Layout {
-  const controller = readAddress(options.controller, '--controller', CONTROLLER_PORT);
+  const controllers = [options.controller].flat().map((text, index) => ({
+    name: index === 0 ? 'controller' : `controller-${index + 1}`,
+    ...readAddress(text, '--controller', CONTROLLER_PORT),
+  }));
   const active = readNode(options.active, '--active', VAULT_PORT);
   const standby = options.standby === undefined ? undefined : readNode(options.standby, '--standby', VAULT_PORT);
   const others = (options.node ?? []).map((text) => readNode(text, '--node', undefined));
@@ -52,10 +64,10 @@ export function readLayout(options: InitOptions): Layout {
     })),
     ...others.map(({ name, host }) => ({ name, host, vault: undefined })),
   ];
-  requireDistinct(nodes, controller);
+  requireDistinct(nodes, controllers);
   return {
     directory: resolve(options.directory),
-    controller,
+    controllers,
     active: active.name,
     standby: standby?.name,
     nodes,
@@ -63,17 +75,19 @@ export function readLayout(options: InitOptions): Layout {
   };
 }
 
-function requireDistinct(nodes: readonly InitNode[], controller: { host: string; port: number }): void {
+function requireDistinct(nodes: readonly InitNode[], controllers: readonly InitController[]): void {
   const names = new Set<string>();
-  const addresses = new Set([`${controller.host}:${controller.port}`]);
+  const addresses = new Set<string>();
+  const listens = (address: string) => {
+    if (addresses.has(address)) throw invalid(`two of them would listen on ${address}`);
+    addresses.add(address);
+  };
+  for (const { host, port } of controllers) listens(`${host}:${port}`);
   for (const { name, host, vault } of nodes) {
     // Names become directories, and file systems may not tell letters' cases apart.
     if (names.has(name.toLowerCase())) throw invalid(`the node ${name} is named twice`);
     names.add(name.toLowerCase());
-    if (vault === undefined) continue;
-    const address = `${host}:${vault.port}`;
-    if (addresses.has(address)) throw invalid(`two of them would listen on ${address}`);
-    addresses.add(address);
+    if (vault !== undefined) listens(`${host}:${vault.port}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The starter configurations. They carry comments: a person fills in the rest. Every value that comes from outside is quoted by JSON, which YAML reads. */
-import type { InitNode, Layout } from './init-layout.ts';
+import type { InitController, InitNode, Layout } from './init-layout.ts';
 
 const quote = (text: string) => JSON.stringify(text);
 
@@ -8,13 +8,16 @@ function listenHost(host: string): string {
   return host === 'localhost' || host.startsWith('127.') ? '127.0.0.1' : '0.0.0.0';
 }
 
-export function controllerYaml({ controller, active, standby }: Layout): string {
+export function controllerYaml({ controllers, active, standby }: Layout, { host, port }: InitController): string {
   return `# The controller. Paths may be relative to this file. Start it: holdfast controller --config controller.yaml
-listen: { host: ${listenHost(controller.host)}, port: ${controller.port} }
+listen: { host: ${listenHost(host)}, port: ${port} }
+# As agents, people and the other controller reach it.
+address: ${quote(`${host}:${port}`)}
 tls: { ca: ca.crt, cert: controller.crt, key: controller.key }
-# The catalogue lies here.
+# ${controllers.length > 1 ? 'What it keeps beside the catalogue.' : 'The catalogue lies here, unless it is on PostgreSQL.'}
 stateDirectory: state
-# Signs what agents may do in a vault; vaults hold the public half.
+${controllers.length > 1 ? SHARED_CATALOGUE : commented(SHARED_CATALOGUE)}
+# Signs what agents may do in a vault; vaults hold the public half${controllers.length > 1 ? '. The same for every controller' : ''}.
 grantSigningKey: grant.key
 managementNodes:
   active: ${quote(active)}
@@ -28,17 +31,43 @@ defaultTask:
 `;
 }
 
-export function clientYaml({ controller }: Layout): string {
+/** Not commented out for several: each on a catalogue of its own, they would all lead. */
+const SHARED_CATALOGUE = `# Several controllers have one catalogue, in a database of its own on PostgreSQL: create it empty, owned by this user. The same everywhere.
+catalogue:
+  postgres:
+    host: 127.0.0.1
+    port: 5432
+    user: holdfast
+    database: holdfast
+    # Mode 600.
+    passwordFile: /etc/holdfast/secrets/catalogue
+    # Unless it is on this machine: the CA of the server's certificate.
+    # tls: { ca: postgres-ca.crt }
+# The other one takes over when the leader has not renewed its lease for so long.
+# leaderLease: 6s`;
+
+function commented(yaml: string): string {
+  return yaml.replaceAll(/^(?!#)/gm, '# ');
+}
+
+function addressesOf({ controllers }: Layout): string[] {
+  return controllers.map(({ host, port }) => quote(`${host}:${port}`));
+}
+
+export function clientYaml(layout: Layout): string {
+  const addresses = addressesOf(layout);
   return `# For the command line: --config FILE, HOLDFAST_CONFIG, or ~/.holdfast/client.yaml. Paths may be relative to this file.
-controller: ${quote(`${controller.host}:${controller.port}`)}
+controller: ${addresses.length > 1 ? `[${addresses.join(', ')}]` : addresses.join('')}
 tls: { ca: ca.crt, cert: admin.crt, key: admin.key }
 `;
 }
 
-export function agentYaml({ controller }: Layout, node: InitNode): string {
+export function agentYaml(layout: Layout, node: InitNode): string {
+  const addresses = addressesOf(layout);
+  const controller = addresses.length > 1 ? `addresses: [${addresses.join(', ')}]` : `address: ${addresses.join('')}`;
   return `# The agent of ${node.name}. Paths may be relative to this file. Start it: holdfast agent --config agent.yaml
 node: ${quote(node.name)}
-controller: { address: ${quote(`${controller.host}:${controller.port}`)} }
+controller: { ${controller} }
 tls: { ca: ca.crt, cert: node.crt, key: node.key }
 # Journal and spool; a dump is spooled here before it is stored, so give it room.
 stateDirectory: state

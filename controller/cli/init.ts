@@ -23,7 +23,11 @@ export function addInit(program: Command, context: Context): void {
         'Hosts that are left out are the names of the nodes.',
     )
     .requiredOption('--directory <dir>', 'where everything is written; must not exist or be empty')
-    .requiredOption('--controller <host[:port]>', 'where the controller will run (port 25700 by default)')
+    .requiredOption(
+      '--controller <host[:port]>',
+      'where the controller will run (port 25700 by default); repeat for two, of which one leads',
+      collect,
+    )
     .requiredOption('--active <node[=host[:port]]>', 'the active management node; the port is that of its vault (25701)')
     .option('--standby <node[=host[:port]]>', 'the standby management node; without one, backups have a single copy')
     .option('--node <node[=host]>', 'a node with sources; repeat for each', collect)
@@ -68,7 +72,7 @@ async function requireEmpty(directory: string): Promise<void> {
 }
 
 async function build(directory: string, layout: Layout, now: number): Promise<void> {
-  const { days, controller } = layout;
+  const { days } = layout;
   const authority = await createAuthority({ commonName: 'Holdfast CA', days, now });
   const grant = createGrantKeys();
   const write = async (path: string, content: string) => {
@@ -85,9 +89,12 @@ async function build(directory: string, layout: Layout, now: number): Promise<vo
 
   await write('ca/ca.crt', authority.certPem);
   await write('ca/ca.key', authority.keyPem);
-  await writeIdentity('controller', 'controller', 'controller', 'controller', [controller.host]);
-  await write('controller/grant.key', grant.privatePem);
-  await write('controller/controller.yaml', controllerYaml(layout));
+  for (const controller of layout.controllers) {
+    const { name, host } = controller;
+    await writeIdentity(name, 'controller', 'controller', name, [host]);
+    await write(join(name, 'grant.key'), grant.privatePem);
+    await write(join(name, 'controller.yaml'), controllerYaml(layout, controller));
+  }
   await writeIdentity('admin', 'admin', 'admin', 'admin', []);
   await write('admin/client.yaml', clientYaml(layout));
   for (const node of layout.nodes) {
@@ -98,22 +105,32 @@ async function build(directory: string, layout: Layout, now: number): Promise<vo
   }
 }
 
-function nextSteps({ directory, controller, nodes }: Layout): string[] {
+function nextSteps({ directory, controllers, nodes }: Layout): string[] {
+  const folder = (name: string, what: string) => `  ${name}/`.padEnd(19) + what;
+  const starts = (host: string, daemon: string, file: string) =>
+    `On ${host}: holdfast ${daemon} --config ${resolve(directory, file)}`;
+  const daemons = [
+    ...controllers.map(({ name, host }) => starts(host, 'controller', join(name, 'controller.yaml'))),
+    ...nodes.map(({ name, host }) => starts(host, 'agent', join('nodes', name, 'agent.yaml'))),
+  ];
+  const steps = [
+    ['Copy them so that only the user who runs them can read them (modes 600 and 700 are set: cp -a, rsync -a).'],
+    ['Name the sources of each node in its agent.yaml; examples stand in it.'],
+    ...(controllers.length > 1 ? [['Name the database of the catalogue in each controller.yaml.']] : []),
+    daemons,
+    [
+      `export HOLDFAST_CONFIG=${resolve(directory, 'admin/client.yaml')}`,
+      'holdfast agent list',
+      'holdfast task run default --wait',
+    ],
+  ];
   return [
     `Made ${directory}:`,
-    `  ca/              keep it offline: whoever has ca.key can sign certificates of this Holdfast`,
-    `  controller/      copy to ${controller.host}`,
-    ...nodes.map(({ name, host }) => `  nodes/${name}/`.padEnd(19) + `copy to ${host}`),
-    `  admin/           for you: everything that the command line needs`,
+    folder('ca', 'keep it offline: whoever has ca.key can sign certificates of this Holdfast'),
+    ...controllers.map(({ name, host }) => folder(name, `copy to ${host}`)),
+    ...nodes.map(({ name, host }) => folder(`nodes/${name}`, `copy to ${host}`)),
+    folder('admin', 'for you: everything that the command line needs'),
     'Next:',
-    `  1. Copy them so that only the user who runs them can read them (modes 600 and 700 are set: cp -a, rsync -a).`,
-    `  2. Name the sources of each node in its agent.yaml; examples stand in it.`,
-    `  3. On ${controller.host}: holdfast controller --config ${resolve(directory, 'controller/controller.yaml')}`,
-    ...nodes.map(
-      ({ name, host }) => `     On ${host}: holdfast agent --config ${resolve(directory, 'nodes', name, 'agent.yaml')}`,
-    ),
-    `  4. export HOLDFAST_CONFIG=${resolve(directory, 'admin/client.yaml')}`,
-    `     holdfast agent list`,
-    `     holdfast task run default --wait`,
+    ...steps.flatMap((lines, step) => lines.map((line, index) => (index === 0 ? `  ${step + 1}. ${line}` : `     ${line}`))),
   ];
 }

@@ -18,6 +18,7 @@ import type { Terminal } from './terminal.ts';
 const DAEMONS = `
 Daemons (each with --config FILE, as \`holdfast init\` made it):
   controller                     keeps the catalogue, decides what runs when
+  controller export|import FILE  carries the catalogue to another database, while no controller leads
   agent                          on every node: holds its vault, backs up and restores its sources
 
 Exit status: 0 done, 2 bad input, 3 not found, 4 refused in the present state, 5 failed, 6 unreachable, 7 not allowed,

@@ -54,6 +54,8 @@ export interface EngineIo {
   readonly listening: { since: number };
   /** Changes happen one after another, each in one transaction; its effects follow when it is durable. */
   change<T>(work: (change: Change) => Promise<T>): Promise<T>;
+  /** Whether this controller leads at this moment: what is done outside the catalogue must not be done on an old view of it. */
+  leads(): Promise<boolean>;
   /** Something happened that the next tick should not wait for. */
   hint(): void;
 }

@@ -89,8 +89,8 @@ export function startEngine(io: EngineIo): Engine {
       noticeOwnPause();
       io.clockWatch.look();
       // Who decides without knowing its agents takes those that are away for gone.
-      const knowsAgents = await attempt('recall the agents', recall);
-      for (const [duty, perform] of Object.entries(duties)) if (knowsAgents) await attempt(duty, perform);
+      const mayDecide = (await io.leads()) && (await attempt('recall the agents', recall));
+      for (const [duty, perform] of Object.entries(duties)) if (mayDecide) await attempt(duty, perform);
       // A tick is how late a word may be noticed; a time that is known is kept.
       const rest = Math.max(0, Math.min(io.config.tick, (due ?? Infinity) - io.clock.now()));
       await io.clock.sleep(rest, AbortSignal.any([stopping.signal, wake.signal])).catch(() => undefined);

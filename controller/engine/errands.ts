@@ -25,12 +25,12 @@ export interface Errands {
   nodes(): readonly string[];
   loseNode(node: string, why: AppError): void;
   /** Nobody waits any more. */
-  stop(reason: string): void;
+  stop(why: AppError): void;
 }
 
 export function createErrands(clock: Clock, hint: () => void): Errands {
   const open = new Map<string, Errand>();
-  let stopped: string | undefined;
+  let stopped: AppError | undefined;
 
   async function giveUpAfter(timeoutMs: number, id: string, node: string, answered: AbortSignal): Promise<void> {
     await clock.sleep(timeoutMs, answered).catch(() => undefined);
@@ -40,7 +40,7 @@ export function createErrands(clock: Clock, hint: () => void): Errands {
 
   return {
     async ask({ node, id, runId, attempt, work, timeoutMs }) {
-      if (stopped !== undefined) throw new AppError('UNAVAILABLE', stopped);
+      if (stopped !== undefined) throw stopped;
       const assign: Assign = { assignmentId: id, runId, attempt, work };
       const answered = new AbortController();
       const answer = new Promise<Outcome>((resolve, reject) => {
@@ -76,9 +76,9 @@ export function createErrands(clock: Clock, hint: () => void): Errands {
     loseNode(node, why) {
       for (const errand of open.values()) if (errand.node === node) errand.reject(why);
     },
-    stop(reason) {
-      stopped = reason;
-      for (const errand of open.values()) errand.reject(new AppError('UNAVAILABLE', reason));
+    stop(why) {
+      stopped = why;
+      for (const errand of open.values()) errand.reject(why);
     },
   };
 }

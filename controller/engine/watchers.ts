@@ -1,12 +1,12 @@
 /** Who wants to know when a run changes. A watcher that is slow sees the newest state, not each one in between. */
-import { AppError } from '#common/errors.ts';
+import type { AppError } from '#common/errors.ts';
 
 export interface Watchers {
   changed(runId: string): void;
   watch(runId: string, signal: AbortSignal): Watch;
   count(): number;
-  /** Each watcher's `next` rejects: the controller goes, the watcher may come back. */
-  stop(): void;
+  /** Each watcher's `next` rejects: the controller goes, or does not lead any more; the watcher may come back. */
+  stop(why: AppError): void;
 }
 
 export interface Watch extends Disposable {
@@ -16,7 +16,7 @@ export interface Watch extends Disposable {
 
 export function createWatchers(): Watchers {
   const wakers = new Map<string, Set<() => void>>();
-  let stopped = false;
+  let stopped: AppError | undefined;
   return {
     changed(runId) {
       for (const wake of wakers.get(runId) ?? []) wake();
@@ -37,7 +37,7 @@ export function createWatchers(): Watchers {
           resume = undefined;
           dirty = false;
           signal.throwIfAborted();
-          if (stopped) throw new AppError('UNAVAILABLE', 'the controller is stopping; what runs goes on');
+          if (stopped !== undefined) throw stopped;
         },
         [Symbol.dispose]() {
           signal.removeEventListener('abort', wake);
@@ -46,8 +46,8 @@ export function createWatchers(): Watchers {
         },
       };
     },
-    stop() {
-      stopped = true;
+    stop(why) {
+      stopped = why;
       for (const set of wakers.values()) for (const wake of set) wake();
     },
     count: () => [...wakers.values()].reduce((sum, set) => sum + set.size, 0),

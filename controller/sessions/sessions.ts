@@ -57,14 +57,14 @@ export interface Sessions {
   assign(node: string, assign: Assign): void;
   /** Told once a line, and only what the agent knows. */
   cancel(node: string, assignmentId: string, reason: string): void;
-  /** Ends every line; agents keep what they do and dial again. */
-  stop(): void;
+  /** Ends every line, saying why; agents keep what they do and dial again. */
+  stop(why: AppError): void;
 }
 
 export function createSessions(events: SessionEvents, clock: Clock, log: Logger): Sessions {
   const lines = new Map<string, Line>();
   const known = new Map<string, AgentFacts>();
-  let stopped = false;
+  let stopped: AppError | undefined;
 
   const note = (node: string, facts: Partial<AgentFacts>) => {
     const before = known.get(node) ?? strangerOf(node);
@@ -150,7 +150,7 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       stream.end();
     });
     try {
-      if (stopped) throw new AppError('UNAVAILABLE', 'the controller is stopping');
+      if (stopped !== undefined) throw stopped;
       name = requirePeer(stream, 'agent', 'AgentService').name;
     } catch (error) {
       return refuse(error);
@@ -165,7 +165,7 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       }
     }
     stream.on('data', ({ message }: SessionRequest) => {
-      if (refused || stopped) return;
+      if (refused || stopped !== undefined) return;
       // One after another, and no faster than they are recorded: the agent's side of the line waits, not our memory.
       stream.pause();
       void take(message).finally(() => stream.resume());
@@ -197,9 +197,9 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       line.cancelled.add(assignmentId);
       line.stream.write({ message: { $case: 'cancel', value: { assignmentId, reason } } });
     },
-    stop() {
-      stopped = true;
-      for (const { stream } of lines.values()) stream.end();
+    stop(why) {
+      stopped = why;
+      for (const { stream } of lines.values()) stream.emit('error', statusOf(why));
     },
   };
 }

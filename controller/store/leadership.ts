@@ -9,6 +9,8 @@ import type { Candidate, Lead } from './store.ts';
 import { transact } from './transact.ts';
 import type { LeadRow } from './transact.ts';
 
+type Following = Extract<Lead, { kind: 'following' }>;
+
 /** `ownTerm`: of the candidate, when it led before; as long as nobody took over, it goes on with that. */
 export async function takeLead(
   database: Database,
@@ -66,23 +68,23 @@ export async function currentLead({ kind, db, name }: Database): Promise<LeadRow
 
 /** @throws AppError NOT_LEADER with the address of the leader, unless this term stands. */
 export function fence(row: LeadRow, term: number | undefined): void {
-  if (row.term !== term) throw notLeader(row);
+  if (row.term !== term) throw notLeader(following(row));
 }
 
-export function notLeader(row: LeadRow): AppError {
-  const { kind, leader, holder } = following(row);
+/** Of who leads instead, as far as it is known. */
+export function notLeader({ leader, holder }: Pick<Following, 'leader' | 'holder'>): AppError {
   const known = leader !== '';
   return new AppError(
     'NOT_LEADER',
-    `this controller does not lead${known ? `: ${holder} does` : ', and at the moment no other does'}`,
+    `this controller does not lead${known ? `: that of ${holder} at ${leader} does` : ', and at the moment no other does'}`,
     {
       hint: known ? `Ask the controller at ${leader}.` : 'Try again in some seconds, at each controller.',
-      details: { kind, leader, holder },
+      details: { leader, holder },
     },
   );
 }
 
-function following({ holder, address, leftMs }: LeadRow): Extract<Lead, { kind: 'following' }> {
+export function following({ holder, address, leftMs }: LeadRow): Following {
   const led = leftMs > 0;
   return { kind: 'following', leader: led ? address : '', holder: led ? holder : '', leftMs: Math.max(0, leftMs) };
 }

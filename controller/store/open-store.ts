@@ -1,6 +1,6 @@
 /** The store on a database that has the tables of this version. */
 import type { Database } from './database.ts';
-import { currentLead, fence, notLeader, renewLead, resign, takeLead } from './leadership.ts';
+import { currentLead, fence, following, notLeader, renewLead, resign, takeLead } from './leadership.ts';
 import type { Store, StoreOptions } from './store.ts';
 import { transact } from './transact.ts';
 import { queriesOf, viewOf } from './view.ts';
@@ -12,7 +12,7 @@ export function openStore(database: Database, { slots = 1 }: StoreOptions, term?
     ...queriesOf(database.db),
     async transaction(work) {
       const mine = ownTerm;
-      if (mine === undefined) throw notLeader(await currentLead(database));
+      if (mine === undefined) throw notLeader(following(await currentLead(database)));
       return transact(database, async (transaction, row) => {
         fence(row, mine);
         return work(viewOf(transaction, slots));

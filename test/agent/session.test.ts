@@ -16,7 +16,7 @@ function openTestSession(address: string, changes: Partial<SessionOptions> = {})
   const said: string[] = [];
   const acknowledged: string[] = [];
   const session = openSession({
-    address,
+    addresses: [address],
     tls,
     clock: systemClock,
     log: pino({}, { write: (line: string) => void said.push(line) }),

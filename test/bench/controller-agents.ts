@@ -53,7 +53,7 @@ function live(node: string, source: SourceName | undefined, { certPem, keyPem }:
   const tls = { ca: Buffer.from(authority.certPem), cert: Buffer.from(certPem), key: Buffer.from(keyPem) };
   const vault = node.startsWith('mn') ? vaultOf(node) : undefined;
   const session = openSession({
-    address,
+    addresses: [address],
     tls,
     clock: systemClock,
     log: pino({ level: 'silent' }),

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadAgentConfig } from '../../agent/config.ts';
 import { loadControllerConfig } from '../../controller/config.ts';
 import { cli } from './fake-controller.ts';
 
@@ -41,7 +42,7 @@ describe('holdfast init', () => {
   test('tells programs what it made in one JSON document', async () => {
     expect(JSON.parse((await make('--json')).out)).toMatchObject({
       directory: join(root, 'made'),
-      controller: { host: 'ctl', port: 25_700 },
+      controllers: [{ name: 'controller', host: 'ctl', port: 25_700 }],
       nodes: [{ name: 'mn1', host: '10.0.0.1' }, { name: 'mn2' }, { name: 'dn1', vault: null }],
     });
   });
@@ -72,6 +73,26 @@ describe('holdfast init', () => {
     expect(await read('nodes/dn1/agent.yaml')).not.toContain('vault:');
   });
 
+  test('makes two controllers of one catalogue, that share the key for grants', async () => {
+    const { out } = await make('--controller', 'ctl2:999');
+    expect(out).toContain('controller-2/    copy to ctl2');
+    expect(out).toContain('Name the database of the catalogue');
+    expect(await read('controller-2/grant.key')).toBe(await read('controller/grant.key'));
+    const second = new X509Certificate(await read('controller-2/controller.crt'));
+    expect([second.subject, second.subjectAltName]).toEqual(['CN=controller-2\nOU=controller', 'DNS:ctl2']);
+    const configs = await Promise.all(
+      ['controller', 'controller-2'].map((name) => loadControllerConfig(join(root, 'made', name, 'controller.yaml'))),
+    );
+    expect(configs.map(({ address }) => address)).toEqual(['ctl:25700', 'ctl2:999']);
+    expect(configs[0]?.catalogue).toEqual(configs[1]?.catalogue);
+    expect(configs[0]?.catalogue).toMatchObject({ postgres: { database: 'holdfast', idleInTransaction: 5000 } });
+    expect((await loadAgentConfig(join(root, 'made/nodes/dn1/agent.yaml'))).controller.addresses).toEqual([
+      'ctl:25700',
+      'ctl2:999',
+    ]);
+    expect(await read('admin/client.yaml')).toContain('controller: ["ctl:25700", "ctl2:999"]');
+  });
+
   test('never overwrites: a second time is refused and changes nothing', async () => {
     await make();
     const before = await read('ca/ca.key');
@@ -88,6 +109,7 @@ describe('holdfast init', () => {
     [['--node', 'dn2=host:5'], /only management nodes listen/],
     [['--standby', 'mn2=10.0.0.1'], /would listen on 10\.0\.0\.1:25701/],
     [['--controller', 'ctl:70000'], /not a port/],
+    [['--controller', 'ctl:25700'], /two of them would listen on ctl:25700/],
     [['--days', '0'], /not a number of days/],
   ])('refuses %j and makes nothing', async (more, message) => {
     const { status, err } = await make(...more);

@@ -69,6 +69,8 @@ function plainSource(): Source {
         [Symbol.asyncDispose]: () => Promise.resolve(),
       }),
     undoRestore: unused,
+    commitRestore: unused,
+    removeStaged: unused,
   };
 }
 
