@@ -18,7 +18,7 @@ export async function rest(world: World): Promise<void> {
     await controller.start();
     still = await unrest(world);
   }
-  model.broken.push(...still.map((what) => `after all this time ${what}`));
+  model.broken.push(...still.map((what) => `after all this time ${what}`), ...(still.length > 0 ? await reasons(world) : []));
   if (model.broken.length === 0) model.broken.push(...exactness(world), ...(await apiFaults(world)));
 }
 
@@ -34,6 +34,21 @@ async function unrest({ model, nodes }: World): Promise<string[]> {
     ...[...alarms].filter((alarm) => alarm.startsWith('12011')).map((alarm) => `the alarm ${alarm} is up`),
     ...[...nodes.values()].flatMap((node) => node.untold().map((name) => `${name} is in the journal of ${node.node}`)),
   ];
+}
+
+/** What the product itself says of what goes on: where to begin to look. */
+async function reasons({ controller, model }: World): Promise<string[]> {
+  const said = await controller.call(async (api) => {
+    const logs = await Promise.all(
+      openRuns(model.catalogue()).map(async ({ id }) => {
+        const { lines } = await api.listRunLog({ id, pageSize: 1000, pageToken: '' });
+        return `${id}: ${lines.at(-1)?.message}`;
+      }),
+    );
+    const { agents } = await api.listAgents({ pageSize: 0, pageToken: '' });
+    return [...logs, ...agents.map(({ node, connected }) => `the agent of ${node} is ${connected ? '' : 'not '}connected`)];
+  });
+  return said instanceof Error ? [said.message] : said;
 }
 
 function lacking({ files }: { files: readonly { nodes: readonly string[] }[] }): string[] {
