@@ -25,8 +25,9 @@ import { openSession } from './session/session.ts';
 import { finishedMessage } from './session/to-proto.ts';
 import { createSources } from './sources/index.ts';
 import type { Source } from './sources/source.ts';
+import type { Target } from './targets/target.ts';
 import { openVaultTarget } from './targets/vault-target.ts';
-import { startVault } from './vault/vault.ts';
+import { startVault as serveVault } from './vault/vault.ts';
 import type { Vault } from './vault/vault.ts';
 
 export interface Agent {
@@ -36,20 +37,30 @@ export interface Agent {
   stop(): Promise<void>;
 }
 
+/** What an agent works with. By default what its configuration names: its sources, its own vault, and vaults over the network. */
+export interface AgentParts {
+  readonly sources: ReadonlyMap<SourceName, Source>;
+  /** undefined: this node holds none. */
+  startVault(): Promise<Vault | undefined>;
+  openVault(access: VaultAccess, signal: AbortSignal): Promise<Target & AsyncDisposable>;
+}
+
 /** @throws AppError when anything of it cannot be started; then nothing of it is left open. */
 export async function startAgent(
   config: AgentConfig,
   clock: Clock,
   log: Logger,
-  sources: ReadonlyMap<SourceName, Source> = createSources(config.sources),
+  given: Partial<AgentParts> = {},
 ): Promise<Agent> {
   await using opened = new AsyncDisposableStack();
   const tls = await loadCredentials(config.tls);
+  const parts: AgentParts = { ...configuredParts(config, tls, clock, log), ...given };
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
   opened.use(await claimDirectory(config.stateDirectory, 'agent'));
   const journal = await openJournal(join(config.stateDirectory, 'journal'), log);
   const cutOff = await journal.begun();
 
+  const { sources } = parts;
   const ready = Promise.withResolvers<void>();
   const progress = createProgressReporter(clock, (value) => session.hint({ $case: 'progress', value }));
   const options: RunnerOptions = {
@@ -61,7 +72,7 @@ export async function startAgent(
     concurrency: config.concurrency,
     compressionLevel: config.compressionLevel,
     ready: ready.promise,
-    openVault: (access, signal) => openVault(access, config, tls, signal),
+    openVault: (access, signal) => parts.openVault(access, signal),
     saveUndo: (id, undo) => journal.saveUndo(id, undo),
     markCommitted: (id) => journal.markCommitted(id),
     onProgress: (job, phase, done, total) => progress.report(job, phase, done, total),
@@ -78,7 +89,7 @@ export async function startAgent(
     },
   };
   const runner = await createRunner(options);
-  const vault = await openOwnVault(config, tls, clock, log);
+  const vault = await parts.startVault();
   opened.defer(async () => vault?.stop());
 
   async function vaultFacts(): Promise<VaultFacts | undefined> {
@@ -137,10 +148,18 @@ export async function startAgent(
   };
 }
 
-async function openOwnVault(config: AgentConfig, tls: TlsFiles, clock: Clock, log: Logger): Promise<Vault | undefined> {
+function configuredParts(config: AgentConfig, tls: TlsFiles, clock: Clock, log: Logger): AgentParts {
+  return {
+    sources: createSources(config.sources),
+    startVault: () => startOwnVault(config, tls, clock, log),
+    openVault: (access, signal) => openVaultOf(access, config, tls, signal),
+  };
+}
+
+async function startOwnVault(config: AgentConfig, tls: TlsFiles, clock: Clock, log: Logger): Promise<Vault | undefined> {
   if (config.vault === undefined) return undefined;
   const { directory, listen, grantKey, capBytes, minimumFree } = config.vault;
-  return startVault({
+  return serveVault({
     directory,
     listen,
     tls,
@@ -164,7 +183,7 @@ async function readGrantKey(path: string): Promise<KeyObject> {
   }
 }
 
-function openVault(access: VaultAccess, config: AgentConfig, tls: TlsFiles, signal: AbortSignal) {
+function openVaultOf(access: VaultAccess, config: AgentConfig, tls: TlsFiles, signal: AbortSignal) {
   return openVaultTarget({
     node: access.node,
     url: access.url,

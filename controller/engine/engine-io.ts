@@ -125,6 +125,12 @@ export function agentsMayStillCome(io: EngineIo): boolean {
   return io.clock.monotonic() - io.listening.since < io.config.lease;
 }
 
+/** It need not be, for a backup to start: the set is degraded then, which is no way to begin when it comes in a second. */
+export function standbyIsThere(io: EngineIo): boolean {
+  const { standby } = io.config.managementNodes;
+  return standby === undefined || io.sessions.factsOf(standby)?.connected === true;
+}
+
 export async function note(
   change: Change,
   io: EngineIo,

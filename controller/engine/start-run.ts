@@ -9,7 +9,7 @@ import { RESTORE_ORDER } from '#rules/outcome.ts';
 import { placeOf } from '#rules/placement.ts';
 import type { Run, SourceRun, Task } from '../model.ts';
 import type { Change, EngineIo } from './engine-io.ts';
-import { agentsMayStillCome, newId, note, topologyOf } from './engine-io.ts';
+import { agentsMayStillCome, newId, note, standbyIsThere, topologyOf } from './engine-io.ts';
 import { endRunEarly, proceed } from './end-run.ts';
 import { unwantedOf } from './tell-agents.ts';
 
@@ -140,12 +140,6 @@ async function begin(change: Change, io: EngineIo, run: Run, said: string): Prom
   await note(change, io, run.id, '', 'info', said);
   change.after(() => io.log.info({ run: run.id, task: run.task }, 'run started'));
   await proceed(change, io, run);
-}
-
-/** It need not be, for a backup to start: the set is degraded then, which is no way to begin when it comes in a second. */
-function standbyIsThere(io: EngineIo): boolean {
-  const { standby } = io.config.managementNodes;
-  return standby === undefined || io.sessions.factsOf(standby)?.connected === true;
 }
 
 function share(io: EngineIo, source: SourceName, node: string | undefined, state: 'running' | 'waiting'): SourceRun {

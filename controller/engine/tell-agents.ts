@@ -9,7 +9,7 @@ import type { Run, SourceRun } from '../model.ts';
 import type { Queries } from '../store/store.ts';
 import { assignBackup, assignRestore } from './assign.ts';
 import { endShare, stopFault } from './end-run.ts';
-import { agentsMayStillCome, note } from './engine-io.ts';
+import { agentsMayStillCome, note, standbyIsThere } from './engine-io.ts';
 import type { EngineIo, Given } from './engine-io.ts';
 
 export async function tellAgents(io: EngineIo): Promise<void> {
@@ -45,6 +45,7 @@ async function giveOut(io: EngineIo, runId: string, assignmentId: string): Promi
       // It never began, or its end is lost.
       return endShare(change, io, run, { ...share, state: 'stopped', fault: stopFault(run.stopReason) });
     }
+    if (run.kind === 'backup' && !standbyIsThere(io) && agentsMayStillCome(io)) return;
     let assign: Assign;
     try {
       assign = await assignmentOf(change, io, run, share);

@@ -250,7 +250,7 @@ test('heartbeats keep coming while an agent packs', async () => {
   await source.write('');
   await writeFile(join(directory, 'live', 'data'), randomBytes(200 * 1024 * 1024));
   const config = await loadAgentConfig(await writeConfig(controller.address));
-  const agent = await startAgent(config, systemClock, log, new Map([['OMS', source.source]]));
+  const agent = await startAgent(config, systemClock, log, { sources: new Map([['OMS', source.source]]) });
   await controller.hear('heartbeat');
   const work = {
     source: { kind: { $case: 'oms' as const, value: {} } },

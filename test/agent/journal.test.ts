@@ -22,6 +22,12 @@ describe('the journal of an agent', () => {
     expect(await (await openJournal(directory, log)).begun()).toEqual([assign]);
   });
 
+  test('is rid of what a death cut off in mid-writing', async () => {
+    await writeFile(join(directory, 'a1.assign.tmp'), '{');
+    await openJournal(directory, log);
+    expect(await readdir(directory)).toEqual([]);
+  });
+
   test('tells an end until it is acknowledged, and begun no longer', async () => {
     const journal = await openJournal(directory, log);
     await journal.begin(assign);

@@ -277,6 +277,23 @@ describe('the controller', () => {
     const end = await untilEnded(cluster.admin(), id);
     expect(end.sources[0]?.fault?.message).toContain('dn1');
   });
+
+  test('started again in mid-run waits for the standby before it gives out what its agent never got', async () => {
+    await vault('mn1');
+    await vault('mn2');
+    const dn1 = await node({ onAssign: waits });
+    await task('nightly');
+    const id = await runTask(cluster.admin(), 'nightly');
+    await until(() => expect(dn1.assigns).toHaveLength(1));
+    await cluster.stop();
+    await cluster.start();
+    await vault('mn1');
+    const back = await node();
+    await vault('mn2');
+    await untilEnded(cluster.admin(), id);
+    const work = back.assigns.map((assign) => (assign.work?.$case === 'backup' ? assign.work.value.vaults : []));
+    expect(work.map((vaults) => vaults.map((access) => access.node))).toEqual([['mn1', 'mn2']]);
+  });
 });
 
 describe('the sets', () => {
