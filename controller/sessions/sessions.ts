@@ -100,7 +100,10 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     if (stream.cancelled) return;
     // A newer line of the same agent takes over: the old one is half open at best.
     lines.get(name)?.stream.end();
-    lines.set(name, { stream, knows: new Set(hello.running), cancelled: new Set(welcome.cancel) });
+    // What ended while Hello was being made stands in both lists. It is acknowledged now, and its end is never told again.
+    const ended = new Set(hello.finished.map(({ assignmentId }) => assignmentId));
+    const knows = new Set(hello.running.filter((id) => !ended.has(id)));
+    lines.set(name, { stream, knows, cancelled: new Set(welcome.cancel) });
     const { version, sources, host, vault } = hello;
     note(name, { connected: true, version, sources, host, vault });
     stream.write({ message: { $case: 'welcome', value: welcome } });
