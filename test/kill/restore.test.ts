@@ -109,7 +109,7 @@ describe.each<Scenario>([
   {
     scenario: 'roll-back',
     besides: ['backup', 'restore', 'unstaging'],
-    again: /^dn1: (rename conf|psql ALTER DATABASE "oms" ALLOW_CONNECTIONS false|psql DROP)/,
+    again: /^dn1: (rename conf$|psql ALTER DATABASE "oms" ALLOW_CONNECTIONS false|psql DROP)/,
     first: dn1('rename conf'),
   },
   // It dies when it is decided that the new state stays: its next start ends what is left, and dies in that.
