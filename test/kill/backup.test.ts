@@ -2,7 +2,8 @@
  * The kill matrix of backups and deletions: every durable step × SIGKILL of the process that takes it, before and after the step. After
  * its start everything is in order, what could be restored before can be restored, and the next run succeeds.
  *
- * Broken on purpose: mutate.ts without its look at the answer given before: the request that is asked again fails.
+ * Broken on purpose: mutate.ts without its look at the answer given before: the request that is asked again fails;
+ * storage.ts without removeEmptyBelow: "holds what is listed, and nothing else".
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Run } from '#common/gen/holdfast/v1/admin.ts';
