@@ -234,6 +234,15 @@ describe('an agent', () => {
     expect(back.assigns.map(({ assignmentId }) => assignmentId)).toEqual([dn1.assigns[0]?.assignmentId]);
   });
 
+  test('that ended something while it made its Hello is given work all the same', async () => {
+    await vault('mn1');
+    const ended = { assignmentId: 'c1', runId: 'c1', attempt: 1, endedMs: 1n, outcome: undefined };
+    await node({ running: ['c1'], finished: [ended] });
+    await task('nightly');
+    const id = await runTask(cluster.admin(), 'nightly');
+    expect((await untilEnded(cluster.admin(), id)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
+  });
+
   test('other than the one it was given to cannot end a share', async () => {
     await vault('mn1');
     const dn1 = await node({ onAssign: waits });

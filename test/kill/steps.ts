@@ -53,6 +53,11 @@ export function killsOf(scenario: string, besides: readonly string[] = [], again
     });
 }
 
+/** With a name each; vitest would cut the parts of it short. */
+export function named(kills: readonly Kill[]): (readonly [string, Kill])[] {
+  return kills.map((kill) => [`${kill.daemon} is killed ${kill.moment} "${kill.step}"`, kill] as const);
+}
+
 function listOf(scenario: string): string[] {
   try {
     return readFileSync(stepsFile(scenario), 'utf8')
