@@ -85,4 +85,12 @@ test('export and import carry everything over, and are refused while a controlle
   } finally {
     await next.end('SIGKILL');
   }
+
+  await server.halt();
+  try {
+    const alone = await run('--config', postgres);
+    expect([alone.exitCode, alone.stderr]).toEqual([6, expect.stringContaining('PostgreSQL')]);
+  } finally {
+    await server.begin();
+  }
 }, 120_000);
