@@ -83,7 +83,7 @@ async function startNetCluster(): Promise<NetCluster> {
       places: PLACES,
       api: (directory) => `unix:${socket(directory)}`,
       wrap: (daemon, command) => network.inside(daemon, command),
-      settings: `heartbeat: 1s\nlease: ${LEASE_MS}ms\ntick: 100ms`,
+      settings: `heartbeat: 1s\nlease: ${LEASE_MS}ms\ntick: 100ms\ndeletionGrace: 0s`,
     }),
   );
   made.use(
