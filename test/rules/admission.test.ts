@@ -42,6 +42,7 @@ describe('the run that starts next', () => {
     expect(nextToStart(open, { concurrentRuns })).toBe(id);
   });
 
+  /** Broken on purpose in nextToStart: `taken` without those of the running: two runs share a source. */
   test('never breaks the limit nor the sources, and in the end every run has run', () => {
     const wishes = fc.array(fc.uniqueArray(fc.constantFrom('OMS', 'LdapServer', 'HDFS', 'Hive'), { minLength: 1 }), {
       maxLength: 12,

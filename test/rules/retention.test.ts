@@ -85,17 +85,19 @@ describe('of the sets of a task', () => {
   });
 });
 
+/** Where all is pinned or read, nothing goes, and no mistake shows. */
+const seldom = fc.nat(9).map((n) => n === 9);
 const anySets = fc
   .array(
     fc.record({
       daysOld: fc.double({ min: -1, max: 800, noNaN: true }),
       whole: fc.boolean(),
-      pinned: fc.boolean(),
-      reading: fc.boolean(),
-      deleting: fc.boolean(),
+      pinned: seldom,
+      reading: seldom,
+      deleting: seldom,
       needs: fc.array(fc.nat(30), { maxLength: 2 }),
     }),
-    { maxLength: 30 },
+    { minLength: 5, maxLength: 30 },
   )
   .map((records) =>
     records.map(({ daysOld, needs, ...but }, n) => set(`s${n}`, daysOld, { ...but, needs: needs.map((at) => `s${at}`) })),
@@ -108,6 +110,7 @@ const anyPolicy = fc.record({
   monthly: fc.nat(5),
 });
 
+/** Broken on purpose in retention.ts: without `open.push(base)`, what a needed set needs goes; without `reading`, what is being read goes. */
 test('whatever the sets and the policy, what must stay stays, and pruning twice takes no more than once', () => {
   fc.assert(
     fc.property(anySets, anyPolicy, fc.boolean(), (sets, of, inDoubt) => {

@@ -1,6 +1,9 @@
 /**
  * What holds of the schedule whatever the clock does. A history is a task and a sequence of moves of the clock: it runs, stands still,
  * jumps forward, goes back. 100,000 histories; fast-check prints the shrunk one that breaks a rule, and its seed.
+ *
+ * Broken on purpose in schedule.ts: `10 * limits.latestStartMs` for what is late: expected 120001 to be at most 120000; sinceLastStart
+ * without elapsedMs: expected 94720 to be more than 120000; `wait` for a clock that was set back: a start put off beyond its period.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
