@@ -51,7 +51,7 @@ export function createModel(
     if (last === undefined) return [];
     if (last.life === lives) return [monotonic() - last.steady];
     const reckoned = facts.readings().flatMap((now) => last.wall.map((wall) => now - wall));
-    return reckoned.some((gap) => gap < 0) ? [] : reckoned;
+    return reckoned.map((gap) => (gap < 0 ? Infinity : gap));
   }
 
   /** What is set anew begins with the next due time, whatever was used of those to come. */
