@@ -24,8 +24,8 @@ export type Action =
   | { readonly kind: 'cable'; readonly node: NodeName; readonly state: 'cut' | 'stalled'; readonly forMs: number }
   | { readonly kind: 'fill'; readonly node: 'mn1' | 'mn2'; readonly forMs: number }
   | { readonly kind: 'clock'; readonly minutes: number }
-  /** To the next due time of a task, and so much later. */
-  | { readonly kind: 'toDue'; readonly task: number; readonly lateMs: number }
+  /** To the next due time of a task, and so much later; patient: no sooner than its last start allows. */
+  | { readonly kind: 'toDue'; readonly task: number; readonly lateMs: number; readonly patient: boolean }
   | { readonly kind: 'write'; readonly source: 'OMS' | 'LdapServer' }
   | { readonly kind: 'fault'; readonly source: 'OMS' | 'LdapServer'; readonly points: readonly Point[] }
   | { readonly kind: 'pace'; readonly source: 'OMS' | 'LdapServer'; readonly ms: number }
@@ -93,7 +93,12 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: kind('clock'), minutes: fc.constantFrom(-2880, -60, -3, -1, 1, 3, 60, 2880) }) },
   {
     weight: 8,
-    arbitrary: fc.record({ kind: kind('toDue'), task, lateMs: fc.constantFrom(-1000, 200, 60_000, 115_000, 125_000) }),
+    arbitrary: fc.record({
+      kind: kind('toDue'),
+      task,
+      lateMs: fc.constantFrom(-1000, 200, 60_000, 115_000, 125_000),
+      patient: fc.constantFrom(true, false, false),
+    }),
   },
   { weight: 2, arbitrary: fc.record({ kind: kind('write'), source }) },
   {

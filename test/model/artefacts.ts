@@ -83,3 +83,11 @@ export function remainsOf(set: BackupSet, { leftovers }: Catalogue, disks: Disks
 export function keysOf({ files }: BackupSet): string[] {
   return files.flatMap(({ file }) => [file.manifest.key, file.archive.key, file.index.key]);
 }
+
+/** What the catalogue says lies in the vault of a node. */
+export function keysOn({ files, deleting }: BackupSet, node: string): string[] {
+  const unlisted = deleting?.unlisted.includes(node) === true;
+  return files
+    .filter(({ nodes }) => nodes.includes(node))
+    .flatMap(({ file }) => [...(unlisted ? [] : [file.manifest.key]), file.archive.key, file.index.key]);
+}

@@ -1,5 +1,6 @@
 /** How a history asks the API: each request under an id of its own, repeated when the controller died over it. */
 import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
+import { WhenLate } from '#common/gen/holdfast/v1/admin.ts';
 import type { TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
 import type { AdminApi } from '../controller/cluster.ts';
 import type { TaskShape } from './actions.ts';
@@ -31,6 +32,9 @@ export function specOf(name: string, { sources, copies, periodMinutes }: TaskSha
   return {
     name,
     copies,
+    whenLate: WhenLate.WHEN_LATE_POSTPONE,
+    retention: undefined,
+    wantedAgeSeconds: 0n,
     target: { pathType: { $case: 'localDir', value: {} } },
     sources: sources.map((source) => ({
       policy: BackupPolicy.BACKUP_POLICY_FULL,

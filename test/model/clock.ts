@@ -7,6 +7,8 @@ import type { Clock } from '#common/clock.ts';
 
 const STEP_MS = 50;
 const REAL_MS = 1;
+/** Half of what a clock may differ by. */
+const LEAP_MS = 150_000;
 
 export interface ModelClock extends Clock, AsyncDisposable {
   /** Sets the time of day; durations are not touched. */
@@ -15,6 +17,8 @@ export interface ModelClock extends Clock, AsyncDisposable {
   readings(): readonly number[];
   /** When it was last set back, on the monotonic clock. */
   setBackAt(): number;
+  /** When it was last set by so much that deletions may wait for it, on the monotonic clock. */
+  leaptAt(): number;
   /** As a process sees it: once `dead`, nothing that sleeps wakes up. */
   of(dead: AbortSignal): Clock;
 }
@@ -31,6 +35,7 @@ export function modelClock(): ModelClock {
   let steps = 0;
   let ahead = 0;
   let setBack = -Infinity;
+  let leapt = -Infinity;
   let before: { readonly ahead: number; readonly at: number } | undefined;
 
   const monotonic = () => steps * STEP_MS;
@@ -76,12 +81,15 @@ export function modelClock(): ModelClock {
       before = { ahead, at: monotonic() };
       ahead += by;
       if (by < 0) setBack = monotonic();
+      // Two that come between two looks count as one.
+      if (Math.abs(by) > LEAP_MS) leapt = monotonic();
     },
     readings() {
       const recent = before !== undefined && monotonic() - before.at < 2000;
       return recent ? [now(), started + monotonic() + before!.ahead] : [now()];
     },
     setBackAt: () => setBack,
+    leaptAt: () => leapt,
     of: (dead) => ({
       now,
       monotonic,

@@ -60,7 +60,7 @@ export async function disturb(action: Disturbance, world: World): Promise<void> 
     }
     case 'clock': {
       const far = Math.abs(action.minutes) > FAR_MINUTES ? troubles.begin(undefined, 'the clock was set') : undefined;
-      if (action.minutes < 0) model.clockWasSetBack();
+      if (action.minutes < 0) model.clockWasSetBack(clock.now() + action.minutes * 60_000);
       clock.set(action.minutes * 60_000);
       far?.(500);
       return;

@@ -6,7 +6,7 @@ import { openRuns } from './catalogue.ts';
 import { codeOf } from './controller-node.ts';
 import { disturb } from './disturb.ts';
 import { rest } from './rest.ts';
-import { SHORTEST_GAP_MS } from './rules.ts';
+import { SHORTEST_GAP_MS } from './start-rules.ts';
 import { restore, startRestore, verify } from './read-sets.ts';
 import type { Wish } from './transition.ts';
 import type { World } from './world.ts';
@@ -60,7 +60,7 @@ export async function perform(action: Action, world: World): Promise<void> {
     case 'runSeveral':
       return void (await Promise.all(action.tasks.map((task) => runTask(world, nameOf(task)))));
     case 'toDue':
-      return toDue(world, nameOf(action.task), action.lateMs);
+      return toDue(world, nameOf(action.task), action.lateMs, action.patient);
     case 'stop': {
       const run = nth(openRuns(model.catalogue()), action.which);
       if (run === undefined) return;
@@ -135,23 +135,33 @@ function duesOf(world: World, name: string): string[] {
   return next !== undefined && next <= world.clock.now() + 2000 ? ['FAILED_PRECONDITION'] : [];
 }
 
-/** What is due and may start, does: within a moment there is a run of it. */
-async function toDue(world: World, name: string, lateMs: number): Promise<void> {
+/** What is due and may start, does; what may not is recorded: within a moment there is a run of it, or the record that there is none. */
+async function toDue(world: World, name: string, lateMs: number, patient: boolean): Promise<void> {
   const { model, clock, controller } = world;
+  if (patient) await outlastGap(world, name);
   const task = model.catalogue().tasks.get(name);
   if (task?.nextStartMs === undefined || !controller.alive()) return;
   const by = task.nextStartMs + lateMs - clock.now();
   const open = openRuns(model.catalogue()).some((run) => run.kind === 'backup' && run.task === name);
-  const last = task.lastStartedMs;
-  const gap = last === undefined || last > task.nextStartMs + lateMs || task.nextStartMs + lateMs - last > SHORTEST_GAP_MS + 2000;
   const before = model.catalogue().runs.size;
-  if (by < 0) model.clockWasSetBack();
+  const life = model.life();
+  if (by < 0) model.clockWasSetBack(clock.now() + by);
   const jump = Math.abs(by) > 3 * 3_600_000 ? world.troubles.begin(undefined, 'the clock was set') : undefined;
   clock.set(by);
   jump?.(500);
-  if (lateMs < 0 || lateMs > 116_000 || open || !gap) return;
+  if (lateMs < 0) return;
+  const mayStart = lateMs <= 116_000 && !open && model.gaps(name).every((gap) => gap > SHORTEST_GAP_MS + 2000);
   await world.pass(2000);
-  const came = [...model.catalogue().runs.values()].slice(before).some((run) => run.task === name && run.trigger === 'period');
-  if (!came && controller.alive())
-    model.broken.push(`${name} was due and did not start: ${JSON.stringify(model.catalogue().tasks.get(name))}`);
+  // Another controller may not have come to it yet.
+  if (!controller.alive() || model.life() !== life) return;
+  const came = [...model.catalogue().runs.values()].slice(before).filter((run) => run.task === name && run.trigger === 'period');
+  if (came.length === 0 || (mayStart && came.some(({ state }) => state === 'skipped'))) {
+    const said = JSON.stringify([model.catalogue().tasks.get(name), ...came]);
+    model.broken.push(`${name} was due and ${mayStart ? 'did not start' : 'nothing came of it'}: ${said}`);
+  }
+}
+
+async function outlastGap(world: World, name: string): Promise<void> {
+  const [gap] = world.model.gaps(name);
+  if (gap !== undefined && gap >= 0 && gap <= SHORTEST_GAP_MS) await world.pass(SHORTEST_GAP_MS + 2500 - gap);
 }

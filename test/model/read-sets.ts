@@ -42,7 +42,8 @@ export async function startRestore(world: World, name: string): Promise<void> {
   const before = world.model.catalogue();
   const runs = [...before.runs.values()].filter(({ kind, task }) => kind === 'restore' && task === name);
   const done = runs.some(({ sources }) => sources.length > 0 && sources.every(({ state }) => state === 'successful'));
-  const gone = before.sets.get(before.restores.get(name)?.setId ?? '')?.deleting !== false;
+  const set = before.sets.get(before.restores.get(name)?.setId ?? '');
+  const gone = set === undefined || set.deleting !== undefined;
   const may =
     done || gone || runs.some(isOpen) ? ['FAILED_PRECONDITION', 'NOT_FOUND'] : ['OK', 'NOT_FOUND', 'FAILED_PRECONDITION'];
   await expectCode(world, `start ${name}`, runs.some(isOpen) && !done ? [...may, 'OK'] : may, (api, requestId) =>

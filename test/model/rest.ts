@@ -1,6 +1,7 @@
 /** At rest: what was cut is whole again and time has passed. Then nothing may be open, left over or out of step, and every byte is compared. */
+import type { BackupSet } from '../../controller/model.ts';
 import type { World } from './world.ts';
-import { contentOf, keysOf, unaccounted } from './artefacts.ts';
+import { contentOf, keysOn, unaccounted } from './artefacts.ts';
 import { openRuns } from './catalogue.ts';
 
 /** By the clock of the history. A chore that failed is tried again after as long as it has failed already. */
@@ -22,14 +23,14 @@ export async function rest(world: World): Promise<void> {
   if (model.broken.length === 0) model.broken.push(...exactness(world), ...(await apiFaults(world)));
 }
 
-async function unrest({ model, nodes }: World): Promise<string[]> {
+async function unrest({ model, nodes, clock }: World): Promise<string[]> {
   const { sets, leftovers, alarms } = model.catalogue();
   return [
     ...openRuns(model.catalogue()).map(({ id, state }) => `the run ${id} is ${state}`),
     ...[...leftovers.values()].map(({ prefix, nodes: of }) => `${prefix} is to be cleared on ${of.join()}`),
-    ...[...sets.values()].filter(({ deleting }) => deleting).map(({ id }) => `the set ${id} is going`),
+    ...[...sets.values()].filter((set) => isGoing(set, clock.now())).map(({ id }) => `the set ${id} is going`),
     ...[...sets.values()]
-      .filter((set) => lacking(set).length > 0)
+      .filter((set) => set.deleting === undefined && lacking(set).length > 0)
       .map((set) => `the set ${set.id} is not on ${lacking(set).join()}`),
     ...[...alarms].filter((alarm) => alarm.startsWith('12011')).map((alarm) => `the alarm ${alarm} is up`),
     ...[...nodes.values()].flatMap((node) => node.untold().map((name) => `${name} is in the journal of ${node.node}`)),
@@ -51,6 +52,12 @@ async function reasons({ controller, model }: World): Promise<string[]> {
   return said instanceof Error ? [said.message] : said;
 }
 
+/** The bytes of a set that was to go before the clock was set back wait until that time comes again. */
+function isGoing({ files, deleting }: BackupSet, now: number): boolean {
+  if (deleting === undefined) return false;
+  return deleting.sinceMs <= now || files.some(({ nodes }) => nodes.some((node) => !deleting.unlisted.includes(node)));
+}
+
 function lacking({ files }: { files: readonly { nodes: readonly string[] }[] }): string[] {
   return ['mn1', 'mn2'].filter((node) => files.some(({ nodes }) => !nodes.includes(node)));
 }
@@ -58,10 +65,11 @@ function lacking({ files }: { files: readonly { nodes: readonly string[] }[] }):
 /** The vaults hold the files of the listed sets and nothing else, and each archive holds what its service had. */
 function exactness({ model, disks, services }: World): string[] {
   const { sets, runs } = model.catalogue();
-  const listed = [...sets.values()].flatMap(keysOf).toSorted().join('\n');
-  const faults = [...disks.values()].flatMap(({ node, files }) =>
-    [...files.keys()].toSorted().join('\n') === listed ? [] : [`the vault of ${node} does not hold what is listed`],
-  );
+  const faults = [...disks.values()].flatMap(({ node, files }) => {
+    const listed = [...sets.values()].flatMap((set) => keysOn(set, node));
+    const same = [...files.keys()].toSorted().join() === listed.toSorted().join();
+    return same ? [] : [`the vault of ${node} does not hold what is listed`];
+  });
   for (const set of sets.values()) {
     for (const { file, nodes } of set.files) {
       const share = runs.get(set.runId)?.sources.find(({ source }) => source === file.source);

@@ -117,6 +117,13 @@ export function createService(name: SourceName): Service {
         await at('rollBack', io, clock, dead);
         putBack(undo['of'] ?? '');
       },
+      async commitRestore(undo, io) {
+        using _held = occupy(`removing what ${undo['of']} replaced`, dead);
+        await at('commit', io, clock, dead);
+        if (old?.of === undo['of']) old = undefined;
+      },
+      // What is staged here lies in the memory of the agent, and dies with it.
+      removeStaged: async () => requireAlive(dead),
     };
   }
 

@@ -14,6 +14,13 @@ export interface Wish {
   readonly locked: boolean;
 }
 
+/** By the time of day, as it may have been read, and by the steady clock of the life of the controller that saw it. */
+export interface LastStart {
+  readonly wall: readonly number[];
+  readonly steady: number;
+  readonly life: number;
+}
+
 /** What happened outside of the catalogue. */
 export interface Facts {
   /** The time of day, as it may have been read for this transaction. */
@@ -29,8 +36,14 @@ export interface Facts {
   damage(set: BackupSet): readonly string[];
   /** Files of a set that lie in vaults which have nothing more to clear. */
   remains(set: BackupSet, after: Catalogue): readonly string[];
-  /** When the last run of a task started, by the time of day; and the due times used since the clock was last set back. */
-  readonly lastStarts: ReadonlyMap<string, number>;
+  /** Whether a file lies in the vault of a node at this moment. */
+  lies(key: string, node: string): boolean;
+  /** The clock was set, and whether a vault was heard since is not known. */
+  vaultsMayNotHaveConfirmed(): boolean;
+  /** The last start of each task; and the due times that cannot come again. */
+  readonly lastStarts: ReadonlyMap<string, LastStart>;
+  /** How long ago it was, as it may have been reckoned; nothing: there is none that counts. */
+  gaps(task: string): readonly number[];
   readonly usedDues: ReadonlyMap<string, ReadonlySet<number>>;
 }
 
@@ -43,6 +56,9 @@ export interface Transition {
   readonly facts: Facts;
   readonly nodes: { readonly active: string; readonly standby: string };
 }
+
+/** By name; each says what is wrong. */
+export type Rules = Readonly<Record<string, (change: Transition) => readonly string[]>>;
 
 export function changedRuns({ before, after, written }: Transition): { was: Run | undefined; is: Run }[] {
   const ids = new Set(written.flatMap((one) => (one.kind === 'run' ? [one.run.id] : [])));
@@ -66,6 +82,16 @@ export function ended(change: Transition): Run[] {
   return changedRuns(change).flatMap(({ was, is }) => ((was === undefined || isOpen(was)) && !isOpen(is) ? [is] : []));
 }
 
+/** Automatic runs that were requested. */
 export function byPeriod(change: Transition): Run[] {
+  return automatic(change).filter(({ state }) => state !== 'skipped');
+}
+
+/** Automatic runs that did not happen, as they were recorded. */
+export function skipped(change: Transition): Run[] {
+  return automatic(change).filter(({ state }) => state === 'skipped');
+}
+
+function automatic(change: Transition): Run[] {
   return changedRuns(change).flatMap(({ was, is }) => (was === undefined && is.trigger === 'period' ? [is] : []));
 }

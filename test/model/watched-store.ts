@@ -45,6 +45,8 @@ export function watchStore(inner: Store, onWritten: (written: readonly Written[]
       if (dead) throw killed;
       const written: Written[] = [];
       const result = await inner.transaction(async (view) => {
+        // It may be run again from its start.
+        written.length = 0;
         const value = await work({ ...view, ...writing(view, written) });
         if (dead) throw killed;
         if (written.length > 0 && death !== undefined && --death.left === 0) {

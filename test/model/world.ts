@@ -11,7 +11,7 @@ import { damageOf, remainsOf } from './artefacts.ts';
 import type { Certificates } from './certificates.ts';
 import { modelClock } from './clock.ts';
 import type { ModelClock } from './clock.ts';
-import { createControllerNode } from './controller-node.ts';
+import { HEARTBEAT_MS, createControllerNode } from './controller-node.ts';
 import type { ControllerNode } from './controller-node.ts';
 import { emptyDisk, openMemoryVault } from './memory-vault.ts';
 import type { VaultDisk } from './memory-vault.ts';
@@ -27,6 +27,7 @@ export type NodeName = (typeof NODES)[number];
 const MANAGEMENT = { active: 'mn1', standby: 'mn2' } as const;
 /** An agent dials again after 5 s at most, and is a moment about it. */
 export const COME_BACK_MS = 9000;
+const CONFIRMED_AFTER_MS = 3 * HEARTBEAT_MS;
 
 export interface World extends AsyncDisposable {
   readonly clock: ModelClock;
@@ -76,6 +77,8 @@ export async function createWorld(certificates: Certificates): Promise<World> {
       beingRead: (id) => (reading.get(id) ?? 0) > 0,
       damage: (set) => damageOf(set, disks),
       remains: (set, after) => remainsOf(set, after, disks),
+      lies: (key, node) => disks.get(node)?.files.has(key) ?? false,
+      vaultsMayNotHaveConfirmed: () => mayBeUnconfirmed(clock, troubles),
     },
     MANAGEMENT,
     () => clock.monotonic(),
@@ -90,13 +93,14 @@ export async function createWorld(certificates: Certificates): Promise<World> {
       onWritten: (written) => model.follow(written),
       onDeath() {
         downSince = clock.monotonic();
+        model.controllerDied();
         for (const node of nodes.values()) node.reset();
       },
       onStart: () => troubles.controllerCameBack(downSince, COME_BACK_MS),
     }),
   );
   // What an agent reads of its host at its first Hello starts a process, which takes long by this clock.
-  await readHostFacts(clock);
+  await readHostFacts(clock, directory);
   await controller.start();
 
   const lives = (node: string) => nodes.get(node)?.alive() === true;
@@ -154,6 +158,17 @@ export async function createWorld(certificates: Certificates): Promise<World> {
     pass: (ms) => clock.sleep(ms, never),
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
+}
+
+/**
+ * Since the clock was set by much no vault may have been heard: until a heartbeat of one, which takes longer when a vault is away. A heartbeat
+ * from before it may be heard after it, too.
+ */
+function mayBeUnconfirmed(clock: ModelClock, troubles: Troubles): boolean {
+  const since = clock.monotonic() - clock.leaptAt();
+  if (since < CONFIRMED_AFTER_MS) return true;
+  const vaults = Object.values(MANAGEMENT);
+  return since < Infinity && troubles.between(clock.monotonic() - CONFIRMED_AFTER_MS, vaults).length > 0;
 }
 
 /** It never got to a node, or a share of it found none. */
