@@ -55,7 +55,8 @@ export function killsOf(scenario: string, besides: readonly string[] = [], again
 
 /** With a name each; vitest would cut the parts of it short. */
 export function named(kills: readonly Kill[]): (readonly [string, Kill])[] {
-  return kills.map((kill) => [`${kill.daemon} is killed ${kill.moment} "${kill.step}"`, kill] as const);
+  const time = ({ count }: Kill) => (count === 1 ? '' : `, time ${count}`);
+  return kills.map((kill) => [`${kill.daemon} is killed ${kill.moment} "${kill.step}"${time(kill)}`, kill] as const);
 }
 
 function listOf(scenario: string): string[] {
