@@ -127,7 +127,10 @@ export async function startProcessCluster(): Promise<ProcessCluster> {
   };
 }
 
-/** Short times, no free space asked for, no grace: what takes an hour in production takes a moment here. */
+/**
+ * Short times, no free space asked for, no grace: what takes an hour in production takes a moment here. But an agent that is started again
+ * on a busy machine is not given up meanwhile: its run would end by other steps.
+ */
 async function configure(directory: string, server: TestServer, configuration: string): Promise<void> {
   const edit = async (path: string, change: (text: string) => string) => {
     const file = join(directory, path);
@@ -137,7 +140,7 @@ async function configure(directory: string, server: TestServer, configuration: s
     'controller/controller.yaml',
     (text) => `${text.replace('period: 24h', 'enabled: false')}
 heartbeat: 1s
-lease: 2s
+lease: 4s
 tick: 100ms
 minimumFree: 0 B
 deletionGrace: 0s
