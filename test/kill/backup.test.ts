@@ -86,11 +86,17 @@ interface Scenario {
   readonly besides: readonly string[];
   readonly again?: RegExp;
   readonly first?: Kill;
+  readonly more?: readonly Kill[];
 }
+
+/** The commits of a deletion have one name: of each of the two vaults the manifests are gone, then the bytes. */
+const LATER_PHASES = [2, 3, 4].flatMap((count) =>
+  (['before', 'after'] as const).map((moment): Kill => ({ daemon: 'controller', step: 'commit sets', moment, count })),
+);
 
 describe.each<Scenario>([
   { scenario: 'backup', besides: [], act: backUp },
-  { scenario: 'deletion', besides: ['backup'], act: deleteSet },
+  { scenario: 'deletion', besides: ['backup'], act: deleteSet, more: LATER_PHASES },
   // The active's vault dies with the archive in it: the run fails, and what is incomplete is cleared.
   { scenario: 'clearing', besides: ['backup', 'deletion'], act: backUp, first: after('mn1', ARCHIVE) },
   // The standby's does: the run succeeds, and the set is copied to it. The same steps as of a backup, taken from the other vault.
@@ -101,7 +107,7 @@ describe.each<Scenario>([
     act: backUp,
     first: after('mn2', ARCHIVE),
   },
-])('the $scenario', ({ scenario, besides, again, act, first }) => {
+])('the $scenario', ({ scenario, besides, again, act, first, more = [] }) => {
   test('takes these durable steps and no others', async () => {
     if (good === '') await requireSuccess();
     await requireSets();
@@ -110,7 +116,7 @@ describe.each<Scenario>([
     await expect(await takenSteps(cluster)).toMatchFileSnapshot(stepsFile(scenario));
   });
 
-  test.each(named(killsOf(scenario, besides, again)))('survives that %s', async (_name, kill) => {
+  test.each(named([...killsOf(scenario, besides, again), ...more]))('survives that %s', async (_name, kill) => {
     if (good === '') await requireSuccess();
     await withDeath(cluster, kill, act, first);
     await requireSuccess();

@@ -15,7 +15,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { basename } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { SQLInputValue, StatementSync } from 'node:sqlite';
-import { changesIn, inSpool, nameOf } from './step-names.ts';
+import { changesIn, inSpool, nameOf, promises } from './step-names.ts';
 
 const log = process.env['HOLDFAST_STEPS'] ?? '/dev/null';
 const order = process.env['HOLDFAST_KILL'] ?? '';
@@ -86,7 +86,7 @@ const watchedOpen = async (...args: Parameters<typeof open>) => {
 };
 Object.assign(files, { open: watchedOpen });
 
-/** Tables that the transaction under way has written: an empty one is no step. */
+/** Tables that the transaction under way has written, of those that promise something: an empty one is no step. */
 let written = new Set<string>();
 
 const prepare: (this: DatabaseSync, sql: string) => StatementSync = Reflect.get(DatabaseSync.prototype, 'prepare');
@@ -102,7 +102,7 @@ DatabaseSync.prototype.prepare = function watchedPrepare(this: DatabaseSync, sql
     const last = ends && written.size > 0 && begin(step);
     const result = run(...values);
     if (ends) written = new Set();
-    else if (table !== undefined && Number(result.changes) > 0) written.add(table);
+    else if (table !== undefined && promises(table) && Number(result.changes) > 0) written.add(table);
     if (last) die();
     return result;
   };

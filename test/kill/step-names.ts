@@ -5,6 +5,18 @@ export function inSpool(path: string): boolean {
   return /\/state\/work\/./.test(path);
 }
 
+/**
+ * Tables whose writes belong to no run, restore or deletion: they follow from how things stand, are looked at anew at each pass, and come
+ * at times of their own (an agent says Hello again, is away for longer than its lease, a sample of the space is due), so that lists with them would
+ * differ from time to time. What a run writes beside them still makes its commit a step.
+ */
+const NO_PROMISE: ReadonlySet<string> = new Set(['agents', 'alarms', 'alarm_delivery', 'leadership', 'space_samples']);
+
+/** Whether a write of it is kept to when the process dies: only such ones name a commit. */
+export function promises(table: string): boolean {
+  return !NO_PROMISE.has(table);
+}
+
 export function nameOf(path: unknown): string {
   return withoutTimes(String(path))
     .replace(/^.*\/(?=(state|LocalBackup|sources|conf)(\/|$|\.))/, '')

@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { DAEMONS } from './process-cluster.ts';
 import type { Daemon, ProcessCluster } from './process-cluster.ts';
+import { isLikeAnother } from './same-deaths.ts';
 
 /** Also what only differs from another death in what nobody sees: an hour instead of minutes. */
 export const LONG = process.env['HOLDFAST_KILL_LONG'] !== undefined;
@@ -39,8 +40,8 @@ export async function takenSteps(cluster: ProcessCluster): Promise<string> {
 }
 
 /**
- * Two a step; but one where before it all is as it was after the last one: at the creation of a file that has no name of its own yet, at the
- * start of a tool. `besides`: scenarios whose steps were done already; `again`: what of them is done all the same.
+ * Two a step, but those that are like another one. `besides`: scenarios whose steps were done already; `again`: what of them is done all the
+ * same.
  */
 export function killsOf(scenario: string, besides: readonly string[] = [], again = /^$/): Kill[] {
   const done = new Set(besides.flatMap(listOf));
@@ -48,14 +49,15 @@ export function killsOf(scenario: string, besides: readonly string[] = [], again
     .filter((line) => !done.has(line) || again.test(line))
     .flatMap((line) => {
       const { daemon = '', step = '' } = /^(?<daemon>\w+): (?<step>.*)$/.exec(line)?.groups ?? {};
-      const moments = !LONG && /^(?:create|spawn) /.test(step) ? (['after'] as const) : (['before', 'after'] as const);
-      return moments.map((moment) => ({ daemon: daemon as Daemon, step, moment, count: 1 }));
-    });
+      return (['before', 'after'] as const).map((moment) => ({ daemon: daemon as Daemon, step, moment, count: 1 }));
+    })
+    .filter((kill) => LONG || !isLikeAnother(kill));
 }
 
 /** With a name each; vitest would cut the parts of it short. */
 export function named(kills: readonly Kill[]): (readonly [string, Kill])[] {
-  return kills.map((kill) => [`${kill.daemon} is killed ${kill.moment} "${kill.step}"`, kill] as const);
+  const time = ({ count }: Kill) => (count === 1 ? '' : `, time ${count}`);
+  return kills.map((kill) => [`${kill.daemon} is killed ${kill.moment} "${kill.step}"${time(kill)}`, kill] as const);
 }
 
 function listOf(scenario: string): string[] {
