@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { toAppError, toFault } from '#common/errors.ts';
 import type { FaultShape } from '#common/errors.ts';
 import type { ArchiveRoot } from './archive.ts';
+import { STOP } from './end-thread.ts';
 import { FRAMES_IN_FLIGHT, compressFrame } from './frames.ts';
 import { writeIndex } from './index-file.ts';
 import { tarBlocks } from './tar-blocks.ts';
@@ -39,7 +40,8 @@ const send = (message: PackMessage, transfer: readonly ArrayBuffer[] = []) => po
 
 let credits = HANDED_OVER;
 let onCredit: (() => void) | undefined;
-port.on('message', () => {
+port.on('message', (message) => {
+  if (message === STOP) process.exit();
   credits++;
   onCredit?.();
 });

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 import { AppError, fromFault, toAppError } from '#common/errors.ts';
 import type { ArchiveInMaking, ArchiveRoot, ArchiveSummary, PackOptions } from './archive.ts';
+import { endOf } from './end-thread.ts';
 import type { PackMessage, PackWork } from './pack-worker.ts';
 import type { Xattr } from './tar-header.ts';
 import { readXattrs } from './xattrs.ts';
@@ -21,6 +22,7 @@ export function packArchive(roots: readonly ArchiveRoot[], options: PackOptions)
   summary.promise.catch(() => undefined);
   index.promise.catch(() => undefined);
   let worker: Worker | undefined;
+  let endThread = () => Promise.resolve();
   let owed = 0;
 
   const stream = new Readable({
@@ -41,7 +43,7 @@ export function packArchive(roots: readonly ArchiveRoot[], options: PackOptions)
       const reason = error ?? new AppError('STOPPED', 'pack the archive: stopped');
       summary.reject(reason);
       index.reject(reason);
-      void (worker?.terminate() ?? Promise.resolve()).then(() => done(error));
+      void endThread().then(() => done(error));
     },
   });
   const abort = () => stream.destroy(toAppError(options.signal.reason, 'pack the archive'));
@@ -50,6 +52,7 @@ export function packArchive(roots: readonly ArchiveRoot[], options: PackOptions)
 
   function startWorker(work: PackWork): Worker {
     const started = new Worker(new URL('./pack-worker.ts', import.meta.url), { workerData: work });
+    endThread = endOf(started);
     let ended = false;
     started.on('message', (message: PackMessage) => {
       switch (message.kind) {

@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createZstdDecompress } from 'node:zlib';
 import { AppError, toAppError, toFault } from '#common/errors.ts';
 import type { FaultShape } from '#common/errors.ts';
+import { STOP } from './end-thread.ts';
 import { readTar } from './tar-reader.ts';
 import { writeTree } from './tree-writer.ts';
 import type { WrittenTree } from './tree-writer.ts';
@@ -49,7 +50,8 @@ plain.on('end', () => {
 
 /** One after another: the next chunk waits until the one before was taken. */
 let taken = Promise.resolve();
-port.on('message', (request: UnpackRequest) => {
+port.on('message', (request: UnpackRequest | typeof STOP) => {
+  if (request === STOP) process.exit();
   // What fails is told by the stream's own 'error'.
   taken = taken.then(() => take(request)).catch(() => undefined);
 });

@@ -6,6 +6,7 @@ import { AppError, fromFault, toAppError } from '#common/errors.ts';
 import type { UnpackOptions } from './archive.ts';
 import { writeExactTimes } from './exact-times.ts';
 import type { WrittenTree } from './tree-writer.ts';
+import { endOf } from './end-thread.ts';
 import type { UnpackMessage, UnpackRequest } from './unpack-worker.ts';
 import { writeXattrs } from './xattrs.ts';
 
@@ -53,6 +54,7 @@ export async function unpackArchive(stream: Readable, options: UnpackOptions): P
 
 function startThread(into: string) {
   const worker = new Worker(new URL('./unpack-worker.ts', import.meta.url), { workerData: { into } });
+  const end = endOf(worker);
   const ended = Promise.withResolvers<WrittenTree>();
   // It is awaited at the latest at the end; a failure before that is met by the next write.
   ended.promise.catch(() => undefined);
@@ -87,7 +89,7 @@ function startThread(into: string) {
       return ended.promise;
     },
     async stop(): Promise<void> {
-      await worker.terminate();
+      await end();
     },
   };
 }
