@@ -17,12 +17,13 @@ export interface Certificates extends AsyncDisposable {
 export async function makeCertificates(nodes: readonly string[]): Promise<Certificates> {
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-model-tls-'));
   const now = systemClock.now();
-  // Histories move the time of day by days; TLS looks at the machine's own clock.
-  const authority = await createAuthority({ commonName: 'a history', days: 1, now });
+  // TLS looks at the machine's own clock. Histories move their time of day by days, and none is about certificates that end soon.
+  const days = 3650;
+  const authority = await createAuthority({ commonName: 'a history', days, now });
   const grants = createGrantKeys();
   const at = (name: string) => join(directory, name);
   const issue = async (name: string, role: PeerRole) => {
-    const made = await issueCertificate(authority, { commonName: name, role, hosts: ['127.0.0.1'], days: 1, now });
+    const made = await issueCertificate(authority, { commonName: name, role, hosts: ['127.0.0.1'], days, now });
     await writeFile(at(`${name}.crt`), made.certPem);
     await writeFile(at(`${name}.key`), made.keyPem, { mode: 0o600 });
     return made;
