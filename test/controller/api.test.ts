@@ -7,7 +7,7 @@ import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
 import { createAuthority, issueCertificate } from '#common/certificates.ts';
 import { systemClock } from '#common/clock.ts';
 import { grpcChannelCredentials } from '#common/tls.ts';
-import { OMS, promised, startCluster, taskSpec, until } from './cluster.ts';
+import { OMS, promised, refusalOf, startCluster, taskSpec, until } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { vaultFacts } from './fake-agent.ts';
 
@@ -18,13 +18,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await cluster[Symbol.asyncDispose]();
 });
-
-async function refusalOf(doing: Promise<unknown>): Promise<ServiceError> {
-  return doing.then(
-    () => expect.unreachable('it was accepted'),
-    (error: unknown) => error as ServiceError,
-  );
-}
 
 const create = (spec: TaskSpec | undefined, requestId = '') => cluster.admin().createTask({ requestId, spec });
 const names = async () => (await cluster.admin().listTasks({ pageSize: 0, pageToken: '' })).tasks.map((task) => task.spec?.name);

@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ServiceError } from '@grpc/grpc-js';
 import { expect, vi } from 'vitest';
 import { createAuthority, createGrantKeys, issueCertificate } from '#common/certificates.ts';
 import type { KeyAndCertificate } from '#common/certificates.ts';
@@ -207,4 +208,11 @@ export async function runTask(client: AdminApi, name: string): Promise<string> {
   const { run } = await client.runTask({ requestId: '', name });
   expect(run?.id).toBeTruthy();
   return run?.id ?? '';
+}
+
+export async function refusalOf(doing: Promise<unknown>): Promise<ServiceError> {
+  return doing.then(
+    () => expect.unreachable('it was accepted'),
+    (error: unknown) => error as ServiceError,
+  );
 }

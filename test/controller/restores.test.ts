@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { status } from '@grpc/grpc-js';
-import type { ServiceError } from '@grpc/grpc-js';
 import type { Assign } from '#common/gen/holdfast/v1/agent.ts';
 import { RunState } from '#common/gen/holdfast/v1/types.ts';
-import { LDAP, OMS, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
+import { LDAP, OMS, refusalOf, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { failure, sourceOf, success, vaultFacts } from './fake-agent.ts';
 import type { FakeAgent } from './fake-agent.ts';
@@ -34,13 +33,6 @@ const create = (name: string, sources: string[] = [], of = setId) =>
 const start = async (name: string) => (await cluster.admin().startRestore({ requestId: '', name })).run?.id ?? '';
 const restored = () => dn1.assigns.filter(({ work }) => work?.$case === 'restore').map(sourceOf);
 const openAlarms = async () => (await cluster.admin().listAlarms({ history: false, pageSize: 0, pageToken: '' })).alarms;
-
-async function refusalOf(doing: Promise<unknown>): Promise<ServiceError> {
-  return doing.then(
-    () => expect.unreachable('it was accepted'),
-    (error: unknown) => error as ServiceError,
-  );
-}
 
 describe('a plan', () => {
   test('is put together from the agents of the sources, in the order of the restore, and changes nothing', async () => {

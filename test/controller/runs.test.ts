@@ -1,42 +1,23 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { systemClock } from '#common/clock.ts';
+import type { Assign } from '#common/gen/holdfast/v1/agent.ts';
 import { SetState, TaskState } from '#common/gen/holdfast/v1/admin.ts';
 import type { Run } from '#common/gen/holdfast/v1/admin.ts';
-import type { Assign } from '#common/gen/holdfast/v1/agent.ts';
 import { RunState } from '#common/gen/holdfast/v1/types.ts';
 import { openGrant, permits } from '#common/grant.ts';
-import { systemClock } from '#common/clock.ts';
 import { createPublicKey } from 'node:crypto';
-import { LDAP, OMS, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
-import type { Cluster } from './cluster.ts';
+import { clusterOfEach, deletions, waits } from './cluster-of-each.ts';
+import { LDAP, OMS, runTask, until, untilEnded } from './cluster.ts';
 import { failure, sourceOf, success, vaultFacts } from './fake-agent.ts';
-import type { AgentOptions } from './fake-agent.ts';
 
-let cluster: Cluster;
-beforeEach(async () => {
-  cluster = await startCluster();
-});
-afterEach(async () => {
-  await cluster[Symbol.asyncDispose]();
-});
-
-const vault = (node: string, options: Partial<AgentOptions> = {}) => cluster.agent(node, { vault: vaultFacts(node), ...options });
-const node = (options: Partial<AgentOptions> = {}) => cluster.agent('dn1', { sources: ['OMS', 'LdapServer'], ...options });
-const waits = () => undefined;
-
-async function task(name: string, changes: Parameters<typeof taskSpec>[1] = {}): Promise<void> {
-  await cluster.admin().createTask({ requestId: '', spec: taskSpec(name, changes) });
-}
-const sets = async () => (await cluster.admin().listSets({ task: '', pageSize: 0, pageToken: '' })).sets;
-const alarms = async (history = false) => (await cluster.admin().listAlarms({ history, pageSize: 0, pageToken: '' })).alarms;
-const logOf = async (id: string) =>
-  (await cluster.admin().listRunLog({ id, pageSize: 0, pageToken: '' })).lines.map(({ message }) => message);
+const { cluster, vault, node, task, sets, alarms, logOf } = clusterOfEach();
 
 describe('a run', () => {
   test('gives each source to the agent that offers it, and makes a complete set of their files', async () => {
     const [mn1] = [await vault('mn1'), await vault('mn2')];
     const dn1 = await node();
     await task('nightly', { sources: [OMS, LDAP] });
-    const end = await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
+    const end = await untilEnded(cluster().admin(), await runTask(cluster().admin(), 'nightly'));
     expect(end.state, JSON.stringify(end.fault)).toBe(RunState.RUN_STATE_SUCCESSFUL);
     expect(end.sources.map(({ source, node: on, state }) => [source, on, state])).toEqual([
       ['OMS', 'dn1', RunState.RUN_STATE_SUCCESSFUL],
@@ -54,7 +35,7 @@ describe('a run', () => {
     await vault('mn2');
     const dn1 = await node();
     await task('nightly', { sources: [OMS, LDAP] });
-    await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
+    await untilEnded(cluster().admin(), await runTask(cluster().admin(), 'nightly'));
     const oms = dn1.assigns.find((assign) => sourceOf(assign) === 'OMS');
     const work = oms?.work?.$case === 'backup' ? oms.work.value : undefined;
     expect(work?.vaults.map(({ node: on, active }) => [on, active])).toEqual([
@@ -62,7 +43,7 @@ describe('a run', () => {
       ['mn2', false],
     ]);
     for (const access of work?.vaults ?? []) {
-      const grant = openGrant(access.grant, createPublicKey(cluster.grantPublicKey), systemClock.now());
+      const grant = openGrant(access.grant, createPublicKey(cluster().grantPublicKey), systemClock.now());
       expect(grant).toMatchObject({ agent: 'dn1', vault: access.node, run: oms?.runId, attempt: 1 });
       expect(grant.prefixes).toHaveLength(1);
       expect(grant.prefixes[0]).toMatch(/^nightly_\d{14}\/OMS_\d{14}\/$/);
@@ -75,7 +56,7 @@ describe('a run', () => {
     await vault('mn2');
     await node({ onAssign: (assign) => (sourceOf(assign) === 'OMS' ? failure('pg_dump is missing') : success(assign)) });
     await task('nightly', { sources: [OMS, LDAP] });
-    const end = await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
+    const end = await untilEnded(cluster().admin(), await runTask(cluster().admin(), 'nightly'));
     expect(end.state).toBe(RunState.RUN_STATE_FAILED);
     expect(end.fault?.message).toBe('OMS: pg_dump is missing');
     const [set] = await sets();
@@ -87,7 +68,7 @@ describe('a run', () => {
     await vault('mn1', { vault: vaultFacts('mn1', 20n * 10n ** 9n) });
     const dn1 = await node();
     await task('nightly');
-    const end = await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
+    const end = await untilEnded(cluster().admin(), await runTask(cluster().admin(), 'nightly'));
     expect(end.state).toBe(RunState.RUN_STATE_FAILED);
     expect(end.fault).toMatchObject({ code: 'NO_SPACE' });
     expect(end.fault?.message).toMatch(/mn1 has 20\.0 GB free, and more than 20\.0 GB are required/);
@@ -98,7 +79,7 @@ describe('a run', () => {
   test('whose source no agent offers fails saying so, after agents had the time to come', async () => {
     await vault('mn1');
     await task('nightly');
-    const end = await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
+    const end = await untilEnded(cluster().admin(), await runTask(cluster().admin(), 'nightly'));
     expect(end.fault?.message).toBe('OMS: no connected agent offers OMS');
   });
 
@@ -107,9 +88,9 @@ describe('a run', () => {
     await vault('mn2');
     const dn1 = await node({ onAssign: waits });
     await task('nightly');
-    const id = await runTask(cluster.admin(), 'nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
     const seen: Run[] = [];
-    const watching = cluster.client().watchRun({ id });
+    const watching = cluster().client().watchRun({ id });
     watching.on('data', ({ run }: { run: Run }) => seen.push(run));
     const ended = new Promise<void>((resolve) => watching.on('end', resolve));
     await until(() => expect(dn1.assigns).toHaveLength(1));
@@ -133,30 +114,30 @@ describe('a run', () => {
     await vault('mn1');
     const dn1 = await node({ onAssign: waits });
     await task('nightly');
-    const id = await runTask(cluster.admin(), 'nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
-    await cluster.admin().stopRun({ requestId: '', id });
+    await cluster().admin().stopRun({ requestId: '', id });
     await until(() => expect(dn1.cancels.map(({ reason }) => reason)).toEqual(['stopped by operator']));
     dn1.finish(dn1.assigns[0] as Assign, {
       $case: 'stopped',
       value: { code: 'STOPPED', message: 'stopped by operator', hint: '' },
     });
-    expect((await untilEnded(cluster.admin(), id)).state).toBe(RunState.RUN_STATE_STOPPED);
+    expect((await untilEnded(cluster().admin(), id)).state).toBe(RunState.RUN_STATE_STOPPED);
   });
 
   test('of a task that is locked is stopped, and the task is locked', async () => {
     await vault('mn1');
     const dn1 = await node({ onAssign: waits });
     await task('nightly', { mode: { $case: 'periodic', value: { startMs: 0n, periodSeconds: 3600n } } });
-    const id = await runTask(cluster.admin(), 'nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
-    await cluster.admin().lockTask({ requestId: '', name: 'nightly' });
+    await cluster().admin().lockTask({ requestId: '', name: 'nightly' });
     await until(() => expect(dn1.cancels).toHaveLength(1));
     dn1.finish(dn1.assigns[0] as Assign, { $case: 'stopped', value: { code: 'STOPPED', message: 'locked', hint: '' } });
-    await untilEnded(cluster.admin(), id);
-    const { task: locked } = await cluster.admin().getTask({ name: 'nightly' });
+    await untilEnded(cluster().admin(), id);
+    const { task: locked } = await cluster().admin().getTask({ name: 'nightly' });
     expect(locked).toMatchObject({ state: TaskState.TASK_STATE_LOCKED, nextStartMs: 0n });
-    const { task: unlocked } = await cluster.admin().unlockTask({ requestId: '', name: 'nightly' });
+    const { task: unlocked } = await cluster().admin().unlockTask({ requestId: '', name: 'nightly' });
     expect(unlocked?.nextStartMs).toBeGreaterThan(0n);
   });
 
@@ -165,17 +146,17 @@ describe('a run', () => {
     const dn1 = await node({ onAssign: waits });
     await task('first');
     await task('second');
-    const first = await runTask(cluster.admin(), 'first');
+    const first = await runTask(cluster().admin(), 'first');
     await until(() => expect(dn1.assigns).toHaveLength(1));
-    const second = await runTask(cluster.admin(), 'second');
-    await expect(runTask(cluster.admin(), 'first')).rejects.toThrow(/first is running already/);
-    const { run } = await cluster.admin().getRun({ id: second });
+    const second = await runTask(cluster().admin(), 'second');
+    await expect(runTask(cluster().admin(), 'first')).rejects.toThrow(/first is running already/);
+    const { run } = await cluster().admin().getRun({ id: second });
     expect(run).toMatchObject({ state: RunState.RUN_STATE_WAITING, queuePosition: 1 });
     dn1.finish(dn1.assigns[0] as Assign, success(dn1.assigns[0] as Assign));
-    await untilEnded(cluster.admin(), first);
+    await untilEnded(cluster().admin(), first);
     await until(() => expect(dn1.assigns).toHaveLength(2));
     dn1.finish(dn1.assigns[1] as Assign, success(dn1.assigns[1] as Assign));
-    await untilEnded(cluster.admin(), second);
+    await untilEnded(cluster().admin(), second);
   });
 });
 
@@ -185,10 +166,10 @@ describe('an agent', () => {
     const mn2 = await vault('mn2');
     const dn1 = await node({ onAssign: waits });
     await task('nightly');
-    const id = await runTask(cluster.admin(), 'nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
     dn1.leave();
-    const end = await untilEnded(cluster.admin(), id);
+    const end = await untilEnded(cluster().admin(), id);
     expect(end.state).toBe(RunState.RUN_STATE_FAILED);
     expect(end.sources[0]?.fault?.message).toBe('the agent of dn1 was not heard of for 2 s, and was given up');
     for (const mn of [mn1, mn2]) {
@@ -205,20 +186,20 @@ describe('an agent', () => {
     await until(() => expect(back.acks).toHaveLength(1));
     await until(() => expect(mn1.assigns).toHaveLength(2));
     expect(await sets()).toEqual([]);
-    expect((await untilEnded(cluster.admin(), id)).state).toBe(RunState.RUN_STATE_FAILED);
+    expect((await untilEnded(cluster().admin(), id)).state).toBe(RunState.RUN_STATE_FAILED);
   });
 
   test('that comes back within the lease goes on with what it does', async () => {
     await vault('mn1');
     const dn1 = await node({ onAssign: waits });
     await task('nightly');
-    const id = await runTask(cluster.admin(), 'nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
     dn1.leave();
     const back = await node({ running: [dn1.assigns[0]?.assignmentId ?? ''], onAssign: waits });
     expect(back.welcome.cancel).toEqual([]);
     back.finish(dn1.assigns[0] as Assign, success(dn1.assigns[0] as Assign));
-    expect((await untilEnded(cluster.admin(), id)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
+    expect((await untilEnded(cluster().admin(), id)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
     expect(back.assigns).toEqual([]);
   });
 
@@ -226,11 +207,11 @@ describe('an agent', () => {
     await vault('mn1');
     const dn1 = await node({ onAssign: waits });
     await task('nightly');
-    const id = await runTask(cluster.admin(), 'nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
     dn1.leave();
     const back = await node();
-    await untilEnded(cluster.admin(), id);
+    await untilEnded(cluster().admin(), id);
     expect(back.assigns.map(({ assignmentId }) => assignmentId)).toEqual([dn1.assigns[0]?.assignmentId]);
   });
 
@@ -239,20 +220,20 @@ describe('an agent', () => {
     const ended = { assignmentId: 'c1', runId: 'c1', attempt: 1, endedMs: 1n, outcome: undefined };
     await node({ running: ['c1'], finished: [ended] });
     await task('nightly');
-    const id = await runTask(cluster.admin(), 'nightly');
-    expect((await untilEnded(cluster.admin(), id)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
+    const id = await runTask(cluster().admin(), 'nightly');
+    expect((await untilEnded(cluster().admin(), id)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
   });
 
   test('other than the one it was given to cannot end a share', async () => {
     await vault('mn1');
     const dn1 = await node({ onAssign: waits });
-    const dn2 = await cluster.agent('dn2');
+    const dn2 = await cluster().agent('dn2');
     await task('nightly');
-    const id = await runTask(cluster.admin(), 'nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
     dn2.finish(dn1.assigns[0] as Assign, success(dn1.assigns[0] as Assign));
     await until(() => expect(dn2.acks).toHaveLength(1));
-    const { run } = await cluster.admin().getRun({ id });
+    const { run } = await cluster().admin().getRun({ id });
     expect(run?.state).toBe(RunState.RUN_STATE_RUNNING);
   });
 });
@@ -263,15 +244,15 @@ describe('the controller', () => {
     await vault('mn2');
     const dn1 = await node({ onAssign: waits });
     await task('nightly');
-    const id = await runTask(cluster.admin(), 'nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
-    await cluster.stop();
-    await cluster.start();
+    await cluster().stop();
+    await cluster().start();
     const assign = dn1.assigns[0] as Assign;
     const finished = { ...assign, endedMs: 1n, outcome: success(assign) };
     const back = await node({ finished: [finished] });
     expect(back.welcome.acknowledged).toEqual([assign.assignmentId]);
-    expect((await untilEnded(cluster.admin(), id)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
+    expect((await untilEnded(cluster().admin(), id)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
     expect((await sets()).map((set) => set.runId)).toEqual([id]);
   });
 
@@ -279,11 +260,11 @@ describe('the controller', () => {
     await vault('mn1');
     const dn1 = await node({ onAssign: waits });
     await task('nightly');
-    const id = await runTask(cluster.admin(), 'nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
-    await cluster.stop();
-    await cluster.start();
-    const end = await untilEnded(cluster.admin(), id);
+    await cluster().stop();
+    await cluster().start();
+    const end = await untilEnded(cluster().admin(), id);
     expect(end.sources[0]?.fault?.message).toContain('dn1');
   });
 
@@ -292,14 +273,14 @@ describe('the controller', () => {
     await vault('mn2');
     const dn1 = await node({ onAssign: waits });
     await task('nightly');
-    const id = await runTask(cluster.admin(), 'nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
     await until(() => expect(dn1.assigns).toHaveLength(1));
-    await cluster.stop();
-    await cluster.start();
+    await cluster().stop();
+    await cluster().start();
     await vault('mn1');
     const back = await node();
     await vault('mn2');
-    await untilEnded(cluster.admin(), id);
+    await untilEnded(cluster().admin(), id);
     const work = back.assigns.map((assign) => (assign.work?.$case === 'backup' ? assign.work.value.vaults : []));
     expect(work.map((vaults) => vaults.map((access) => access.node))).toEqual([['mn1', 'mn2']]);
   });
@@ -312,16 +293,15 @@ describe('the sets', () => {
     const mn2 = await vault('mn2');
     await node({ onAssign: (assign) => (fails ? failure('no') : success(assign)) });
     await task('nightly', { copies: 1 });
-    const first = await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
+    const first = await untilEnded(cluster().admin(), await runTask(cluster().admin(), 'nightly'));
     fails = true;
-    await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
+    await untilEnded(cluster().admin(), await runTask(cluster().admin(), 'nightly'));
     expect((await sets()).map(({ id }) => id)).toEqual([first.setId]);
     fails = false;
-    const third = await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
+    const third = await untilEnded(cluster().admin(), await runTask(cluster().admin(), 'nightly'));
     await until(async () => expect((await sets()).map(({ id }) => id)).toEqual([third.setId]));
     for (const mn of [mn1, mn2]) {
-      const deletions = mn.assigns.flatMap(({ work }) => (work?.$case === 'delete' ? [work.value] : []));
-      const work = deletions.find(({ files }) => files.length > 0);
+      const work = deletions(mn).find(({ files }) => files.length > 0);
       expect(work?.files.map(({ manifest }) => manifest?.key)).toEqual([first.sources[0]?.file?.manifest?.key]);
     }
   });
@@ -330,7 +310,7 @@ describe('the sets', () => {
     await vault('mn1');
     await node();
     await task('nightly');
-    await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
+    await untilEnded(cluster().admin(), await runTask(cluster().admin(), 'nightly'));
     expect((await sets())[0]).toMatchObject({ state: SetState.SET_STATE_DEGRADED, nodes: ['mn1'] });
     await until(async () => expect((await alarms()).map(({ id, subject }) => [id, subject])).toContainEqual([12011, 'mn2']));
     const mn2 = await vault('mn2');
@@ -350,15 +330,15 @@ describe('the sets', () => {
     });
     await node();
     await task('nightly');
-    const { setId: id } = await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'nightly'));
-    const good = await cluster.admin().verifySet({ requestId: 'v1', id });
+    const { setId: id } = await untilEnded(cluster().admin(), await runTask(cluster().admin(), 'nightly'));
+    const good = await cluster().admin().verifySet({ requestId: 'v1', id });
     expect([good.faults, good.readBytes]).toEqual([[], 20n]);
     expect(good.set?.verifiedMs).toBeGreaterThan(0n);
     damaged = true;
-    const bad = await cluster.admin().verifySet({ requestId: 'v2', id });
+    const bad = await cluster().admin().verifySet({ requestId: 'v2', id });
     expect(bad.faults).toEqual(['mn2: x.tar.zst is damaged']);
     expect(bad.set?.verifiedMs).toBe(0n);
-    expect(await cluster.admin().verifySet({ requestId: 'v1', id })).toEqual(good);
+    expect(await cluster().admin().verifySet({ requestId: 'v1', id })).toEqual(good);
   });
 });
 
@@ -371,12 +351,12 @@ describe('a periodic task', () => {
     await vault('mn2');
     await node({ onAssign: (assign) => (fails ? failure('disk is gone') : success(assign)) });
     await task('hourly', hourly);
-    const runs = async () => (await cluster.admin().listRuns({ task: 'hourly', pageSize: 0, pageToken: '' })).runs;
-    cluster.clock.advance(3_600_500);
+    const runs = async () => (await cluster().admin().listRuns({ task: 'hourly', pageSize: 0, pageToken: '' })).runs;
+    cluster().clock.advance(3_600_500);
     await until(async () => expect((await runs()).map(({ state }) => state)).toEqual([RunState.RUN_STATE_FAILED]));
     expect((await alarms()).find(({ id }) => id === 12034)).toMatchObject({ subject: 'hourly', severity: 'major' });
     fails = false;
-    cluster.clock.advance(3_600_000);
+    cluster().clock.advance(3_600_000);
     await until(async () => expect((await runs())[0]?.state).toBe(RunState.RUN_STATE_SUCCESSFUL));
     expect(await runs()).toHaveLength(2);
     expect((await alarms()).map(({ id }) => id)).not.toContain(12034);
@@ -386,10 +366,10 @@ describe('a periodic task', () => {
     await vault('mn1');
     const dn1 = await node();
     await task('hourly', hourly);
-    const before = await cluster.admin().getTask({ name: 'hourly' });
-    cluster.clock.advance(3_600_000 + 125_000);
+    const before = await cluster().admin().getTask({ name: 'hourly' });
+    cluster().clock.advance(3_600_000 + 125_000);
     await until(async () => {
-      const { task: now } = await cluster.admin().getTask({ name: 'hourly' });
+      const { task: now } = await cluster().admin().getTask({ name: 'hourly' });
       expect(now?.nextStartMs).toBe((before.task?.nextStartMs ?? 0n) + 3_600_000n);
     });
     expect(dn1.assigns).toEqual([]);

@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest';
+import { status } from '@grpc/grpc-js';
+import { systemClock } from '#common/clock.ts';
+import type { Assign } from '#common/gen/holdfast/v1/agent.ts';
+import { RunState } from '#common/gen/holdfast/v1/types.ts';
+import { cleared, clusterOfEach, deletions, told, waits } from './cluster-of-each.ts';
+import { LDAP, OMS, refusalOf, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
+import { failure, success, vaultFacts } from './fake-agent.ts';
+
+const { cluster, vault, node, task, backUp, sets, alarms } = clusterOfEach();
+
+describe('the upkeep', () => {
+  test('does not spin while a set cannot be copied, because the vault that holds it is away', async () => {
+    let looks = 0;
+    await using own = await startCluster({}, (store) => ({
+      ...store,
+      setsLacking: (nodes) => {
+        looks += 1;
+        return store.setsLacking(nodes);
+      },
+    }));
+    const mn1 = await own.agent('mn1', { vault: vaultFacts('mn1') });
+    await own.agent('dn1', { sources: ['OMS'] });
+    await own.admin().createTask({ requestId: '', spec: taskSpec('nightly') });
+    await untilEnded(own.admin(), await runTask(own.admin(), 'nightly'));
+    mn1.leave();
+    await until(async () => expect((await own.admin().getAgent({ node: 'mn1' })).agent?.connected).toBe(false));
+    await own.agent('mn2', { vault: vaultFacts('mn2') });
+    const from = systemClock.monotonic();
+    looks = 0;
+    await until(() => expect(systemClock.monotonic() - from).toBeGreaterThan(1000));
+    expect(looks).toBeLessThan(100);
+  });
+
+  test('copies what the standby lacks, a few sets at a time', async () => {
+    await vault('mn1');
+    await node();
+    await task('nightly', { copies: 100 });
+    for (let n = 0; n < 6; n++) await backUp('nightly');
+    let open: Assign[] = [];
+    const mn2 = await vault('mn2', {
+      onAssign(assign) {
+        open.push(assign);
+        return undefined;
+      },
+    });
+    await until(() => expect(open).toHaveLength(4));
+    const first = open;
+    open = [];
+    for (const assign of first) mn2.finish(assign, success(assign));
+    await until(() => expect(open).toHaveLength(2));
+    for (const assign of open) mn2.finish(assign, success(assign));
+    await until(async () => expect((await alarms()).map(({ id }) => id)).not.toContain(12011));
+    expect(new Set(told(mn2, 'mirror').map(({ assignmentId }) => assignmentId)).size).toBe(6);
+  });
+
+  test('deletes no set while it is copied, and clears the standby of a copy that was cut off', async () => {
+    const mn1 = await vault('mn1');
+    await node();
+    await task('nightly');
+    const { setId: id } = await backUp('nightly');
+    const mn2 = await vault('mn2', { onAssign: (assign) => (assign.work?.$case === 'mirror' ? undefined : success(assign)) });
+    await until(() => expect(told(mn2, 'mirror')).toHaveLength(1));
+    const refusal = await refusalOf(cluster().admin().deleteSet({ requestId: '', id }));
+    expect([refusal.code, refusal.details]).toEqual([status.FAILED_PRECONDITION, expect.stringMatching(/is being read/)]);
+    mn2.finish(told(mn2, 'mirror')[0] as Assign, failure('cut off'));
+    await until(() => cluster().admin().deleteSet({ requestId: '', id }));
+    await until(async () => expect(await sets()).toEqual([]));
+    // Its manifest first, then its bytes.
+    expect(deletions(mn1).map(({ files, manifestsOnly }) => [files.length, manifestsOnly])).toEqual([
+      [1, true],
+      [1, false],
+    ]);
+    await until(() => expect(cleared(mn2)).toEqual([expect.stringMatching(/^nightly_\d{14}\/OMS_\d{14}\/$/)]));
+  });
+});
+
+describe('after its start the controller', () => {
+  test('waits for the vaults before it gives out a share that its agent has lost', async () => {
+    await vault('mn1');
+    await vault('mn2');
+    const dn1 = await node({ onAssign: waits });
+    await task('nightly');
+    const id = await runTask(cluster().admin(), 'nightly');
+    await until(() => expect(dn1.assigns).toHaveLength(1));
+    await cluster().stop();
+    await cluster().start();
+    const back = await node();
+    await vault('mn1');
+    await vault('mn2');
+    expect((await untilEnded(cluster().admin(), id)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
+    expect(back.assigns).toHaveLength(1);
+    expect((await sets())[0]?.nodes).toEqual(['mn1', 'mn2']);
+  });
+});
+
+describe('the topology of a set', () => {
+  test('is that of the start of its run', async () => {
+    await vault('mn1');
+    const dn1 = await node({ onAssign: waits });
+    await task('nightly', { sources: [OMS, LDAP] });
+    const id = await runTask(cluster().admin(), 'nightly');
+    await until(() => expect(dn1.assigns).toHaveLength(2));
+    await cluster().agent('dn2', { sources: ['NameNode'] });
+    for (const assign of dn1.assigns) dn1.finish(assign, success(assign));
+    const { setId } = await untilEnded(cluster().admin(), id);
+    const { plan } = await cluster().admin().planRestore({ setId, sources: [], options: undefined });
+    expect(plan?.refusals).toEqual(['the topology differs: now there is "dn2: NameNode"']);
+  });
+});
