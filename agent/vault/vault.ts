@@ -158,8 +158,8 @@ export async function startVault(options: VaultOptions): Promise<Vault> {
 
   const { host, port } = options.listen;
   server.listen(port, host);
-  await once(server, 'listening').catch(async (error: unknown) => {
-    throw await listenError(error, options.listen, 'vault.listen of agent.yaml');
+  await once(server, 'listening').catch((error: unknown) => {
+    throw listenError(error, options.listen, 'vault.listen of agent.yaml');
   });
   const bound = (server.address() as AddressInfo).port;
   return {

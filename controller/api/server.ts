@@ -1,11 +1,14 @@
 /** The gRPC server: both services, health and reflection, over mTLS only. */
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Server } from '@grpc/grpc-js';
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
-import { withTimeout } from '#common/clock.ts';
+import { systemClock } from '#common/clock.ts';
 import { AdminServiceService } from '#common/gen/holdfast/v1/admin.ts';
 import { AgentServiceService } from '#common/gen/holdfast/v1/agent.ts';
 import type { AgentServiceServer } from '#common/gen/holdfast/v1/agent.ts';
@@ -53,26 +56,34 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   health.addToServer(server);
   reflection().addToServer(server);
 
-  const { host, port } = options.listen;
-  const name = host.includes(':') ? `[${host}]` : host;
-  const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${name}:${port}`, grpcServerCredentials(options.tls), (error, actual) => {
-      if (error === null) resolve(actual);
-      else reject(error);
-    });
-  }).catch(async (error: unknown) => {
-    throw await listenError(error, options.listen, 'listen of controller.yaml');
+  // The listener is ours: grpc-js would wait for ever for a peer that has vanished, or that has never said who it is, and lets nobody cut it.
+  const http2 = server.createConnectionInjector(grpcServerCredentials(options.tls));
+  const sockets = new Set<Socket>();
+  const listener = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    http2.injectConnection(socket);
   });
+  const { host, port } = options.listen;
+  listener.listen(port, host);
+  await once(listener, 'listening').catch((error: unknown) => {
+    throw listenError(error, options.listen, 'listen of controller.yaml');
+  });
+  const bound = (listener.address() as AddressInfo).port;
   return {
-    address: `${name}:${bound}`,
+    address: `${host.includes(':') ? `[${host}]` : host}:${bound}`,
     serving,
     async stop() {
       health.setStatus('', 'NOT_SERVING');
       serving(false);
-      const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      const cut = withTimeout(FAREWELL_MS, new AbortController().signal);
-      cut.addEventListener('abort', () => server.forceShutdown(), { once: true });
-      await ended;
+      const closed = once(listener, 'close');
+      listener.close();
+      const over = new AbortController();
+      server.tryShutdown(() => over.abort());
+      await systemClock.sleep(FAREWELL_MS, over.signal).catch(() => undefined);
+      server.forceShutdown();
+      for (const socket of sockets) socket.destroy();
+      await closed;
     },
   };
 }

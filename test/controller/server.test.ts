@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { grpcChannelCredentials } from '#common/tls.ts';
 import { loadControllerConfig } from '../../controller/config.ts';
 import { openSqliteStore } from '../../controller/store/sqlite.ts';
+import { layCable } from '../model/cable.ts';
 import { startCluster, taskSpec, until } from './cluster.ts';
 
 let directory: string;
@@ -99,6 +100,23 @@ describe('the server', () => {
     await cluster.start();
     const { runs } = await cluster.admin().listRuns({ task: '', pageSize: 0, pageToken: '' });
     expect(runs.map(({ id }) => id)).toEqual([run?.id]);
+  });
+
+  test('stops although a peer has vanished, and another has never said who it is', async () => {
+    await using cluster = await startCluster();
+    await using cable = await layCable(() => cluster.address());
+    const far = new Client(cable.address, grpcChannelCredentials(await cluster.files('operator', 'admin')));
+    await new Promise<void>((resolve, reject) => {
+      far.waitForReady(Infinity, (error) => (error === undefined ? resolve() : reject(error)));
+    });
+    const [host, port] = cluster.address().split(':');
+    const silent = connect(Number(port), host);
+    await once(silent, 'connect');
+    // Whoever has vanished answers nothing, not even that a connection ends.
+    cable.set('stalled');
+    await cluster.stop();
+    silent.destroy();
+    far.close();
   });
 
   test('as a process: starts from its file, ends with status 0 on SIGTERM, and leaves no secret open to others', async () => {
