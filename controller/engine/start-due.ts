@@ -42,9 +42,9 @@ async function carryOut(change: Change, io: EngineIo, name: string, now: number)
   }
 }
 
-/** By the clock that does not jump; unknown of a start before this controller's own. */
-function elapsedSinceStart(io: EngineIo, { name }: Task): number | undefined {
-  const at = io.startedTasks.get(name);
+/** By the clock that does not jump; unknown of a start before this controller's own. A deleted task of the same name may have started. */
+function elapsedSinceStart(io: EngineIo, { name, lastStartedMs }: Task): number | undefined {
+  const at = lastStartedMs === undefined ? undefined : io.startedTasks.get(name);
   return at === undefined ? undefined : io.clock.monotonic() - at;
 }
 

@@ -103,6 +103,17 @@ test('a queue that is full skips automatic runs one by one, and stops nothing el
   expect((await runsOf('ccc'))[0]?.fault?.message).toContain('1 runs wait already');
 });
 
+test('a task that is made anew is not held back by the runs of the deleted one that had its name', async () => {
+  await create('hourly');
+  await untilEnded(cluster.admin(), await runTask(cluster.admin(), 'hourly'));
+  await cluster.admin().deleteTask({ requestId: '', name: 'hourly' });
+  await create('hourly', {
+    mode: { $case: 'periodic', value: { startMs: BigInt(cluster.clock.now() + 1000), periodSeconds: 3600n } },
+  });
+  cluster.clock.advance(2000);
+  await until(async () => expect(await statesOf('hourly')).toEqual([RUN_STATE_SUCCESSFUL, RUN_STATE_SUCCESSFUL]));
+});
+
 describe('a clock that is set', () => {
   test('forward past a start within 120 s of the last one starts nothing, for no time has passed', async () => {
     await create('hourly');
