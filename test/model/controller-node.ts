@@ -39,6 +39,8 @@ export interface ControllerOptions {
   readonly clock: ModelClock;
   onWritten(written: readonly Written[]): void;
   onDeath(): void;
+  /** Before a new one begins: what the old one wrote last has been told by then. */
+  onBirth(): void;
   onStart(): void;
 }
 
@@ -84,6 +86,7 @@ export function createControllerNode(options: ControllerOptions): ControllerNode
 
   async function begin(): Promise<void> {
     await buried;
+    options.onBirth();
     await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
     const inner = await openSqliteStore(join(config.stateDirectory, 'catalogue.sqlite'));
     const dead = new AbortController();

@@ -28,7 +28,7 @@ const SEED = Number(process.env['HOLDFAST_SEED'] ?? systemClock.now() % 2 ** 31)
 /** Of one history. */
 const MOST_STEPS = 50;
 const LANES = 3;
-/** A counterexample is made smaller for so long. */
+/** A history ends within so long, and a counterexample is made smaller for so long. */
 const SHRINKING_MS = 180_000;
 const SHRINK = process.env['HOLDFAST_SHRINK'] !== '0';
 
@@ -66,6 +66,6 @@ test(
 function report(run: fc.RunDetails<[readonly Step[]]>, seed: number): void {
   if (!run.failed) return;
   const steps = (run.counterexample?.[0] ?? []).map((step) => `  ${JSON.stringify(step)}`);
-  const error = run.errorInstance instanceof Error ? run.errorInstance.message : String(run.errorInstance);
+  const error = run.errorInstance instanceof Error ? run.errorInstance.message : `it has not ended within ${SHRINKING_MS / 1000} s`;
   throw new Error(`HOLDFAST_SEED=${seed} HOLDFAST_STEPS=1, made smaller ${run.numShrinks} times:\n${steps.join('\n')}\n${error}`);
 }

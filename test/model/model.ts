@@ -18,8 +18,8 @@ export interface Model {
   follow(written: readonly Written[]): void;
   /** Due times that lie far enough ahead of the new time may come again; those that are near do not. */
   clockWasSetBack(now: number): void;
-  controllerDied(): void;
-  /** How many controllers have died. */
+  controllerBegins(): void;
+  /** How many controllers have begun. */
   life(): number;
   /** As a rule sees it. */
   gaps(task: string): readonly number[];
@@ -115,7 +115,7 @@ export function createModel(
     clockWasSetBack(now) {
       for (const task of usedDues.keys()) forgetDues(task, now + NEVER_REPEATED_MS);
     },
-    controllerDied: () => void (lives += 1),
+    controllerBegins: () => void (lives += 1),
     life: () => lives,
     gaps,
     begunAt: ({ id }) => begunAt.get(id),

@@ -93,9 +93,9 @@ export async function createWorld(certificates: Certificates): Promise<World> {
       onWritten: (written) => model.follow(written),
       onDeath() {
         downSince = clock.monotonic();
-        model.controllerDied();
         for (const node of nodes.values()) node.reset();
       },
+      onBirth: () => model.controllerBegins(),
       onStart: () => troubles.controllerCameBack(downSince, COME_BACK_MS),
     }),
   );
