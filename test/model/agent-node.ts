@@ -69,6 +69,8 @@ export async function createNode(options: NodeOptions): Promise<AgentNode> {
       openVault: async (access) => options.openVault(access, dead.signal),
     });
     life = { agent, dead, cable, stateDirectory };
+    // Meanwhile it may have been cut, or healed.
+    if (cable.state() !== cableState) cable.set(cableState);
   }
 
   function kill(): void {
