@@ -7,6 +7,7 @@ repository=$(cd "$(dirname "$0")/.." && pwd)
 HOLDFAST_LAB=$(realpath -m "${HOLDFAST_LAB:-$repository/.lab}")
 HOLDFAST_LAB_PORT_OFFSET=${HOLDFAST_LAB_PORT_OFFSET:-0}
 export HOLDFAST_LAB HOLDFAST_LAB_PORT_OFFSET
+[[ $HOLDFAST_LAB_PORT_OFFSET =~ ^[0-9]+$ ]] || { echo "error: HOLDFAST_LAB_PORT_OFFSET is no number: $HOLDFAST_LAB_PORT_OFFSET" >&2; exit 2; }
 KNOWN=(postgres ldap hdfs)
 
 usage() {
@@ -22,6 +23,7 @@ usage: scripts/lab.sh VERB [postgres] [ldap] [hdfs]      without a component: al
   destroy         destroys their data, as a disaster would
   reset           stops them and forgets all they hold
   env             exports for a shell: where everything is
+  claim           makes the directory of all state the lab's own; refuses one that holds anything else (up does it, too)
 
 HOLDFAST_LAB: all state (default .lab). HOLDFAST_LAB_PORT_OFFSET: shifts every port.
 HOLDFAST_CACHE: where Hadoop's jars are kept (default ~/.cache/holdfast).
@@ -52,6 +54,10 @@ main() {
   [ ${#components[@]} -gt 0 ] || components=("${KNOWN[@]}")
 
   case $verb in
+    claim | up | seed | destroy | reset) claim ;;
+  esac
+  case $verb in
+    claim) ;;
     up) up ;;
     down) down ;;
     status) for component in "${components[@]}"; do "${component}_status"; done ;;
@@ -72,6 +78,18 @@ take() { # take N ARGUMENTS...: the first N of them are directories
   [ $# -gt "$1" ] || { usage >&2; exit 2; }
   local path
   for path in "${@:2:$1}"; do directories+=("$(realpath -m "$path")"); done
+}
+
+# What it resets and destroys it must have made: a directory that holds anything else is none of its business.
+claim() {
+  [ ! -e "$HOLDFAST_LAB/.holdfast-lab" ] || return 0
+  if [ -n "$(ls -A "$HOLDFAST_LAB" 2>/dev/null)" ]; then
+    echo "error: $HOLDFAST_LAB is no directory of the lab, and is not empty" >&2
+    echo 'next: set HOLDFAST_LAB to a new directory, or remove what lies in that one' >&2
+    exit 4
+  fi
+  mkdir -p "$HOLDFAST_LAB"
+  touch "$HOLDFAST_LAB/.holdfast-lab"
 }
 
 up() {
@@ -99,7 +117,7 @@ require_ports() {
 ports_of() {
   case $1 in
     postgres) echo "postgres $PG_PORT" ;;
-    ldap) echo "ldap $LDAP_PORT" ;;
+    ldap) echo "ldap $LDAP_PORT $LDAPS_PORT" ;;
     hdfs) printf '%s\n' "namenode $NN_RPC_PORT $NN_HTTP_PORT" "datanode $DN_PORT $DN_HTTP_PORT $DN_IPC_PORT" ;;
   esac
 }

@@ -93,7 +93,7 @@ main() {
 
 # Held until this script ends; what it leaves up must not hold it on: `9>&-`.
 require_alone() {
-  mkdir -p "$HOLDFAST_LAB"
+  scripts/lab.sh claim
   exec 9>"$HOLDFAST_LAB/lock"
   flock -n 9 && return 0
   echo "error: another quickstart is at work in $HOLDFAST_LAB" >&2

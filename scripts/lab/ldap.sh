@@ -2,7 +2,8 @@
 
 LDAP_PORT=$(port 20389)
 LDAP_URL=ldap://127.0.0.1:$LDAP_PORT
-LDAPS_URL=ldaps://127.0.0.1:$(port 20636)
+LDAPS_PORT=$(port 20636)
+LDAPS_URL=ldaps://127.0.0.1:$LDAPS_PORT
 LDAP_DIR=$HOLDFAST_LAB/ldap
 LDAP_SUFFIX=dc=holdfast,dc=test
 

@@ -24,6 +24,7 @@ dump() { # dump pg_dump|pg_dumpall arguments; newer versions write random \restr
 
 postgres_up() {
   local log=$HOLDFAST_LAB/log/postgres.log
+  require_way
   make_secret postgres
   if [ ! -e "$PG_DIR/data/PG_VERSION" ]; then postgres_init >>"$log" 2>&1; fi
   runs postgres && listens "$PG_PORT" && return 0
@@ -34,21 +35,28 @@ postgres_up() {
   head -n 1 "$PG_DIR/data/postmaster.pid" >"$HOLDFAST_LAB/run/postgres.pid"
 }
 
+# Every directory on the way must let the user postgres through; those above the lab are not ours to open.
+require_way() {
+  [ "$(id -u)" -eq 0 ] || return 0
+  chmod a+x "$HOLDFAST_LAB"
+  as_postgres test -x "$HOLDFAST_LAB" && return 0
+  {
+    echo "the user postgres, who runs the server, may not enter $HOLDFAST_LAB"
+    echo 'next: take a place that others may enter: HOLDFAST_LAB=/var/tmp/holdfast-lab'
+  } >>"$HOLDFAST_LAB/log/postgres.log"
+  return 1
+}
+
 # Beside its place, which it gets when it is whole: one that was interrupted is begun again.
 postgres_init() {
-  local password_file new=$PG_DIR/data.new
+  local owner=() new=$PG_DIR/data.new
   rm -rf "$new"
-  # Every directory on the way must let the user postgres through.
-  if [ "$(id -u)" -eq 0 ]; then
-    chmod a+x "$HOLDFAST_LAB"
-    install -d -o postgres -g postgres -m 700 "$PG_DIR" "$new" "$PG_DIR/run"
-    password_file=$(mktemp) && cp "$HOLDFAST_LAB/secrets/postgres" "$password_file" && chown postgres "$password_file"
-  else
-    install -d -m 700 "$PG_DIR" "$new" "$PG_DIR/run"
-    password_file=$HOLDFAST_LAB/secrets/postgres
-  fi
-  as_postgres "$PG_BIN/initdb" -U postgres -D "$new" -A scram-sha-256 --pwfile="$password_file" -E UTF8 --locale=C.UTF-8 --no-sync
-  [ "$password_file" = "$HOLDFAST_LAB/secrets/postgres" ] || rm -f "$password_file"
+  [ "$(id -u)" -ne 0 ] || owner=(-o postgres -g postgres)
+  install -d "${owner[@]}" -m 700 "$PG_DIR" "$new" "$PG_DIR/run"
+  # In a directory that only the server's user may enter.
+  install "${owner[@]}" -m 600 "$HOLDFAST_LAB/secrets/postgres" "$PG_DIR/password"
+  as_postgres "$PG_BIN/initdb" -U postgres -D "$new" -A scram-sha-256 --pwfile="$PG_DIR/password" -E UTF8 --locale=C.UTF-8 --no-sync
+  rm -f "$PG_DIR/password"
   # Durability is not what the lab is for; speed is.
   cat >>"$new/postgresql.conf" <<CONF
 port = $PG_PORT

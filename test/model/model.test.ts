@@ -66,6 +66,7 @@ test(
 function report(run: fc.RunDetails<[readonly Step[]]>, seed: number): void {
   if (!run.failed) return;
   const steps = (run.counterexample?.[0] ?? []).map((step) => `  ${JSON.stringify(step)}`);
-  const error = run.errorInstance instanceof Error ? run.errorInstance.message : `it has not ended within ${SHRINKING_MS / 1000} s`;
+  const error =
+    run.errorInstance instanceof Error ? run.errorInstance.message : `it has not ended within ${SHRINKING_MS / 1000} s`;
   throw new Error(`HOLDFAST_SEED=${seed} HOLDFAST_STEPS=1, made smaller ${run.numShrinks} times:\n${steps.join('\n')}\n${error}`);
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,6 +56,32 @@ describe('the comparison of two snapshots', () => {
   });
 });
 
+describe('a directory that the lab did not make', () => {
+  beforeEach(async () => {
+    await mkdir(join(root, 'lab', 'ldap'), { recursive: true });
+    await writeFile(join(root, 'lab', 'ldap', 'precious'), 'kept\n');
+  });
+
+  test.each(['up', 'seed', 'destroy', 'reset'])('is refused by %s, and stays as it is', async (verb) => {
+    const { exitCode, stderr } = await lab([verb, 'postgres', 'ldap']);
+    expect([exitCode, stderr]).toEqual([4, expect.stringMatching(/is no directory of the lab, and is not empty\nnext: /)]);
+    expect(await readFile(join(root, 'lab', 'ldap', 'precious'), 'utf8')).toBe('kept\n');
+  });
+
+  test('is refused by the quickstart', async () => {
+    const { exitCode } = await execa('scripts/quickstart.sh', { env: { HOLDFAST_LAB: join(root, 'lab') }, reject: false });
+    expect(exitCode).toBe(4);
+    expect(await readdir(join(root, 'lab'))).toEqual(['ldap']);
+  });
+});
+
+test('a lab that the server of PostgreSQL could not reach says so, and what to do', async () => {
+  expect(process.getuid?.(), 'only the server that root starts runs as somebody else').toBe(0);
+  const { exitCode, stderr } = await lab(['up', 'postgres']);
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/the user postgres, who runs the server, may not enter .*\nnext: take a place that others may enter/);
+});
+
 test('a port that others use is named, and nothing is started', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
@@ -66,6 +92,8 @@ test('a port that others use is named, and nothing is started', async () => {
     expect(exitCode).toBe(4);
     expect(stderr).toMatch(new RegExp(`^error: ports that are in use by others: ${port} \\(ldap\\)\nnext: `));
     expect((await lab(['status', 'ldap'])).stdout).toBe('ldap: stopped');
+    const ofLdaps = await lab(['up', 'ldap'], { HOLDFAST_LAB_PORT_OFFSET: String(port - 20_636) });
+    expect([ofLdaps.exitCode, ofLdaps.stderr]).toEqual([4, expect.stringContaining(`${port} (ldap)`)]);
   } finally {
     other.close();
   }
