@@ -18,6 +18,7 @@ import type { FinishedJob, VaultAccess } from './run/job.ts';
 import { recoverCutOff } from './run/recover.ts';
 import { createRunner } from './run/runner.ts';
 import type { RunnerOptions } from './run/runner-options.ts';
+import { endsInHello } from './session/ends-in-hello.ts';
 import { readHostFacts } from './session/host-facts.ts';
 import { openJournal } from './session/journal.ts';
 import { createProgressReporter } from './session/progress.ts';
@@ -110,15 +111,18 @@ export async function startAgent(
     clock,
     log,
     async hello(): Promise<Hello> {
+      // What a death cut off is told as running until it is put right: the controller must not hand it out again meanwhile.
+      const running = [...runner.running(), ...(await journal.begun()).map(({ assignmentId }) => assignmentId)];
+      // After that: what ends meanwhile is in both then, and never in neither.
+      const { told, untold } = endsInHello(await journal.finished());
       return {
         node: config.node,
         version: PRODUCT_VERSION,
         host: await readHostFacts(clock, config.stateDirectory),
         sources: [...sources.keys()],
         vault: await vaultFacts(),
-        // What a death cut off is told as running until it is put right: the controller must not hand it out again meanwhile.
-        running: [...new Set([...runner.running(), ...(await journal.begun()).map(({ assignmentId }) => assignmentId)])],
-        finished: await journal.finished(),
+        running: [...new Set([...running, ...untold])],
+        finished: told,
         certificateEndsMs: BigInt(certificateEnds(tls.cert)),
       };
     },

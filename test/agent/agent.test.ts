@@ -7,9 +7,10 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createGrantKeys } from '#common/certificates.ts';
 import { systemClock } from '#common/clock.ts';
-import { Assign } from '#common/gen/holdfast/v1/agent.ts';
+import { Assign, Finished } from '#common/gen/holdfast/v1/agent.ts';
 import { startAgent } from '../../agent/agent.ts';
 import { loadAgentConfig } from '../../agent/config.ts';
+import { openJournal } from '../../agent/session/journal.ts';
 import { stopInTime } from '../../agent/stop-in-time.ts';
 import { certificateOf, grant, openTestVault } from '../vault/test-vault.ts';
 import { CREATED, STARTED } from './flow.ts';
@@ -120,6 +121,22 @@ test('an agent whose vault has lost its disk is still there, and says so', async
     },
   );
   await agent.stop();
+});
+
+test('an agent whose untold ends together are larger than a message still gets to its controller, and tells each', async () => {
+  const journal = await openJournal(join(directory, 'state', 'journal'), log);
+  const manifests = Array.from({ length: 100 }, () => ({ content: Buffer.alloc(20_000), fault: '' }));
+  const outcome = { $case: 'inventory' as const, value: { manifests, next: '' } };
+  const ids = ['i1', 'i2', 'i3'];
+  for (const assignmentId of ids) await journal.finish(Finished.fromPartial({ assignmentId, outcome }));
+  await using controller = await startScriptedController();
+  const agent = await startAgent(await loadAgentConfig(await writeConfig(controller.address)), systemClock, log);
+  const { value: hello } = await controller.hear('hello');
+  // Not to be given out again meanwhile: each is known to be ended, or to be this agent's.
+  expect(new Set([...hello.running, ...hello.finished.map(({ assignmentId }) => assignmentId)])).toEqual(new Set(ids));
+  await controller.hear('finished', ids.length);
+  await agent.stop();
+  expect(controller.ends().map(({ assignmentId }) => assignmentId)).toEqual(ids);
 });
 
 describe('the process of an agent', () => {

@@ -54,9 +54,9 @@ export interface Hello {
   vault:
     | VaultFacts
     | undefined;
-  /** Assignments being worked on. */
+  /** Assignments being worked on, and those whose end has no room in `finished`: it follows after the Welcome. */
   running: string[];
-  /** Assignments ended and not acknowledged yet, from the journal on disk. */
+  /** Assignments ended and not acknowledged yet, from the journal on disk: together 1 MiB at most, for a message holds 4. */
   finished: Finished[];
   /** When this agent's certificate ends. */
   certificateEndsMs: bigint;
