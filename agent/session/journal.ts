@@ -20,7 +20,7 @@ export interface Journal {
   /** Assignments begun and not finished: after a start, those that the last death cut off. */
   begun(): Promise<Assign[]>;
   finished(): Promise<Finished[]>;
-  /** @throws AppError DAMAGED */
+  /** @throws AppError DAMAGED when the record is spoilt */
   undoOf(assignmentId: string): Promise<UndoRecord | undefined>;
   /** The path of what was set aside of this assignment: it was begun once, and nobody knows how far it came. */
   damagedOf(assignmentId: string): Promise<string | undefined>;
@@ -65,10 +65,7 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
     } catch (error) {
       // Acknowledged or ended between the look into the directory and this.
       if (isMissing(error)) return undefined;
-      // Too many open files, no permission: nothing is wrong with the record.
-      if (systemCode(error) !== undefined && systemCode(error) !== 'EIO') {
-        throw toAppError(error, `read the record ${join(directory, name)} of the journal`);
-      }
+      if (!isDamage(error)) throw toAppError(error, `read the record ${join(directory, name)} of the journal`);
       const aside = join(directory, `${name}.damaged`);
       log.error({ err: error, record: join(directory, name), aside }, 'a record of the journal cannot be read and is set aside');
       await rename(join(directory, name), aside);
@@ -106,7 +103,9 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
         return JSON.parse(await readFile(path(id, 'undo'), 'utf8')) as UndoRecord;
       } catch (error) {
         if (isMissing(error)) return undefined;
-        throw new AppError('DAMAGED', `read ${path(id, 'undo')}: how to put the old state back cannot be read`, { cause: error });
+        const doing = `read ${path(id, 'undo')}`;
+        if (!isDamage(error)) throw toAppError(error, doing);
+        throw new AppError('DAMAGED', `${doing}: how to put the old state back cannot be read`, { cause: error });
       }
     },
 
@@ -136,6 +135,12 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
 
 function isMissing(error: unknown): boolean {
   return systemCode(error) === 'ENOENT';
+}
+
+/** Of too many open files, or no permission, the record is not to blame. */
+function isDamage(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === undefined || code === 'EIO';
 }
 
 function systemCode(error: unknown): unknown {
