@@ -27,7 +27,7 @@ export interface Journal {
 
   begin(assign: Assign): Promise<void>;
   saveUndo(assignmentId: string, undo: UndoRecord): Promise<void>;
-  /** From here on the undo is not to be used. */
+  /** From here on the undo is not to be used. When it fails, nothing is marked. */
   markCommitted(assignmentId: string): Promise<void>;
   isCommitted(assignmentId: string): Promise<boolean>;
   /** Also ends `begun`. */
@@ -118,7 +118,16 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
 
     begin: (assign) => writeDurably(path(assign.assignmentId, 'assign'), JSON.stringify(Assign.toJSON(assign))),
     saveUndo: (id, undo) => writeDurably(path(id, 'undo'), JSON.stringify(undo)),
-    markCommitted: (id) => writeDurably(path(id, 'committed'), ''),
+    async markCommitted(id) {
+      try {
+        await writeDurably(path(id, 'committed'), '');
+      } catch (error) {
+        // It may have got its name all the same, and the caller rolls back: the next start must not take that for a success.
+        await rm(path(id, 'committed'), { force: true });
+        await syncDirectory(directory).catch(() => undefined);
+        throw error;
+      }
+    },
     isCommitted: async (id) => (await readdir(directory)).includes(`${id}.committed`),
     async finish(ended) {
       await writeDurably(path(ended.assignmentId, 'finished'), JSON.stringify(Finished.toJSON(ended)));

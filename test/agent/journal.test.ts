@@ -144,4 +144,12 @@ describe('the journal of an agent', () => {
       message: expect.stringContaining('a1.undo') as string,
     });
   });
+
+  test('takes back a commit that it could not make durable: the restore is rolled back, and the next start must not take it for done', async () => {
+    const journal = await openJournal(directory, log);
+    Object.assign(trouble, { path: directory, code: 'EIO' });
+    await expect(journal.markCommitted('a1')).rejects.toThrow('EIO');
+    trouble.path = '';
+    expect(await (await openJournal(directory, log)).isCommitted('a1')).toBe(false);
+  });
 });
