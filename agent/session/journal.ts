@@ -39,8 +39,6 @@ type Kind = 'assign' | 'undo' | 'committed' | 'finished';
 
 export async function openJournal(directory: string, log: Logger): Promise<Journal> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  // What a death cut off in mid-writing: it was never a record, and nobody would remove it.
-  for (const name of await readdir(directory)) if (name.endsWith('.tmp')) await rm(join(directory, name), { force: true });
   const path = (id: string, kind: Kind) => {
     if (!/^[A-Za-z0-9_-]{1,100}$/.test(id)) throw new AppError('INVALID', `${JSON.stringify(id)} is not the id of an assignment`);
     return join(directory, `${id}.${kind}`);
