@@ -19,7 +19,8 @@ import { recoverCutOff } from './run/recover.ts';
 import { createRunner } from './run/runner.ts';
 import type { RunnerOptions } from './run/runner-options.ts';
 import { endsInHello } from './session/ends-in-hello.ts';
-import { readHostFacts } from './session/host-facts.ts';
+import { createFact } from './session/fact.ts';
+import { createHostFacts } from './session/host-facts.ts';
 import { openJournal } from './session/journal.ts';
 import { createProgressReporter } from './session/progress.ts';
 import { openSession } from './session/session.ts';
@@ -93,16 +94,12 @@ export async function startAgent(
   const vault = await parts.startVault();
   opened.defer(async () => vault?.stop());
 
+  const hostFacts = createHostFacts(clock, config.stateDirectory, log);
+  const vaultSpace = createFact('the space of the vault', log, async () => vault?.space());
   async function vaultFacts(): Promise<VaultFacts | undefined> {
     if (vault === undefined) return undefined;
-    const url = config.vault?.url ?? vault.url;
-    try {
-      return { url, space: spaceMessage(await vault.space(), config) };
-    } catch (error) {
-      // A broken disk must be seen as that, not as an agent that is away.
-      log.error({ err: error }, 'the space of the vault cannot be read');
-      return { url, space: undefined };
-    }
+    const space = await vaultSpace();
+    return { url: config.vault?.url ?? vault.url, space: space && spaceMessage(space, config) };
   }
 
   const session = openSession({
@@ -118,7 +115,7 @@ export async function startAgent(
       return {
         node: config.node,
         version: PRODUCT_VERSION,
-        host: await readHostFacts(clock, config.stateDirectory),
+        host: await hostFacts(),
         sources: [...sources.keys()],
         vault: await vaultFacts(),
         running: [...new Set([...running, ...untold])],
@@ -128,7 +125,7 @@ export async function startAgent(
     },
     unacknowledged: () => journal.finished(),
     heartbeat: async () => ({
-      host: await readHostFacts(clock, config.stateDirectory),
+      host: await hostFacts(),
       vault: await vaultFacts(),
       running: runner.running(),
     }),
