@@ -8,11 +8,11 @@ import { execa } from 'execa';
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { FRAME_BYTES } from '../../agent/archive/frames.ts';
-import { readIndex } from '../../agent/archive/index-file.ts';
 import { packArchive } from '../../agent/archive/pack.ts';
-import { readEntry } from '../../agent/archive/read-entry.ts';
 import { unpackArchive } from '../../agent/archive/unpack.ts';
 import { PREFIX, never, openTestVault } from '../vault/test-vault.ts';
+import { readEntry } from './read-entry.ts';
+import { readIndex } from './read-index.ts';
 import { describeTree, packTo, scratch, unpackTo } from './trees.ts';
 
 /** All that a configuration directory may hold, and more. */
