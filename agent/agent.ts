@@ -127,7 +127,6 @@ export async function startAgent(
     heartbeat: async () => ({
       host: await hostFacts(),
       vault: await vaultFacts(),
-      running: runner.running(),
     }),
     onAssign: createAccepting({ journal, runner, clock, tell: (ended) => session.finished(ended) }),
     onCancel: (id, reason) => runner.cancel(id, reason),

@@ -29,7 +29,7 @@ export interface SessionOptions {
   hello(): Promise<Hello>;
   /** What has finished and is not acknowledged. */
   unacknowledged(): Promise<Finished[]>;
-  heartbeat(): Promise<{ host: HostFacts; vault: VaultFacts | undefined; running: string[] }>;
+  heartbeat(): Promise<{ host: HostFacts; vault: VaultFacts | undefined }>;
   onAssign(assign: Assign): Promise<void>;
   onCancel(assignmentId: string, reason: string): void;
   onAcknowledged(assignmentId: string): Promise<void>;
