@@ -18,7 +18,9 @@ import type { FinishedJob, VaultAccess } from './run/job.ts';
 import { recoverCutOff } from './run/recover.ts';
 import { createRunner } from './run/runner.ts';
 import type { RunnerOptions } from './run/runner-options.ts';
-import { readHostFacts } from './session/host-facts.ts';
+import { endsInHello } from './session/ends-in-hello.ts';
+import { createFact } from './session/fact.ts';
+import { createHostFacts } from './session/host-facts.ts';
 import { openJournal } from './session/journal.ts';
 import { createProgressReporter } from './session/progress.ts';
 import { openSession } from './session/session.ts';
@@ -92,16 +94,12 @@ export async function startAgent(
   const vault = await parts.startVault();
   opened.defer(async () => vault?.stop());
 
+  const hostFacts = createHostFacts(clock, config.stateDirectory, log);
+  const vaultSpace = createFact('the space of the vault', log, async () => vault?.space());
   async function vaultFacts(): Promise<VaultFacts | undefined> {
     if (vault === undefined) return undefined;
-    const url = config.vault?.url ?? vault.url;
-    try {
-      return { url, space: spaceMessage(await vault.space(), config) };
-    } catch (error) {
-      // A broken disk must be seen as that, not as an agent that is away.
-      log.error({ err: error }, 'the space of the vault cannot be read');
-      return { url, space: undefined };
-    }
+    const space = await vaultSpace();
+    return { url: config.vault?.url ?? vault.url, space: space && spaceMessage(space, config) };
   }
 
   const session = openSession({
@@ -110,23 +108,25 @@ export async function startAgent(
     clock,
     log,
     async hello(): Promise<Hello> {
+      // What a death cut off is told as running until it is put right: the controller must not hand it out again meanwhile.
+      const running = [...runner.running(), ...(await journal.begun()).map(({ assignmentId }) => assignmentId)];
+      // After that: what ends meanwhile is in both then, and never in neither.
+      const { told, untold } = endsInHello(await journal.finished());
       return {
         node: config.node,
         version: PRODUCT_VERSION,
-        host: await readHostFacts(clock, config.stateDirectory),
+        host: await hostFacts(),
         sources: [...sources.keys()],
         vault: await vaultFacts(),
-        // What a death cut off is told as running until it is put right: the controller must not hand it out again meanwhile.
-        running: [...new Set([...runner.running(), ...(await journal.begun()).map(({ assignmentId }) => assignmentId)])],
-        finished: await journal.finished(),
+        running: [...new Set([...running, ...untold])],
+        finished: told,
         certificateEndsMs: BigInt(certificateEnds(tls.cert)),
       };
     },
     unacknowledged: () => journal.finished(),
     heartbeat: async () => ({
-      host: await readHostFacts(clock, config.stateDirectory),
+      host: await hostFacts(),
       vault: await vaultFacts(),
-      running: runner.running(),
     }),
     onAssign: createAccepting({ journal, runner, clock, tell: (ended) => session.finished(ended) }),
     onCancel: (id, reason) => runner.cancel(id, reason),

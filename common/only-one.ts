@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { AppError } from './errors.ts';
+import { AppError, toAppError } from './errors.ts';
 
 /** Held until disposed, or the process ends. @throws AppError REFUSED while another one of this kind lives in it. */
 export async function claimDirectory(directory: string, kind: 'agent' | 'controller'): Promise<AsyncDisposable> {
@@ -13,6 +13,9 @@ export async function claimDirectory(directory: string, kind: 'agent' | 'control
     server.listen(`\0holdfast-${kind}-${dev}-${ino}`);
     await once(server, 'listening');
   } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) {
+      throw toAppError(error, `claim ${directory} for this ${kind}`);
+    }
     throw new AppError('REFUSED', `another ${kind} works in ${directory}`, {
       cause: error,
       hint: `Stop that ${kind} first, or give this one a stateDirectory of its own.`,

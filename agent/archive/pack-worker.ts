@@ -1,6 +1,6 @@
 /** The packing thread: reads, compresses and hashes, so that the agent's own thread is free for its heartbeats. */
 import { createHash } from 'node:crypto';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { toAppError, toFault } from '#common/errors.ts';
 import type { FaultShape } from '#common/errors.ts';
 import type { ArchiveRoot } from './archive.ts';
@@ -40,11 +40,17 @@ const send = (message: PackMessage, transfer: readonly ArrayBuffer[] = []) => po
 
 let credits = HANDED_OVER;
 let onCredit: (() => void) | undefined;
-port.on('message', (message) => {
+const hear = (message: unknown) => {
   if (message === STOP) process.exit();
   credits++;
   onCredit?.();
-});
+};
+port.on('message', hear);
+
+/** What is said while files are read, which keeps everything else waiting: the frames in flight may hold thousands of them. */
+const listen = () => {
+  for (let said = receiveMessageOnPort(port); said !== undefined; said = receiveMessageOnPort(port)) hear(said.message);
+};
 
 async function pack(work: PackWork): Promise<void> {
   const index = writeIndex(work.indexPath);
@@ -76,6 +82,7 @@ async function pack(work: PackWork): Promise<void> {
 
   const flying: Promise<Buffer>[] = [];
   for (const block of tar.blocks()) {
+    listen();
     tarBytes += BigInt(block.length);
     const compressing = compressFrame(block, work.level).finally(() => tar.recycle(block));
     // Its failure is met when its turn comes.
@@ -91,9 +98,13 @@ async function pack(work: PackWork): Promise<void> {
 function* walkAll({ roots, xattrs }: PackWork, warnings: string[]): Generator<Walked> {
   const linked = new Map<string, Buffer>();
   for (const root of roots) {
-    yield* walk(root, root.xattrs === true ? xattrs : new Map(), linked, (path) =>
+    const walking = walk(root, root.xattrs === true ? xattrs : new Map(), linked, (path) =>
       warnings.push(`${path} is left out: it is a socket, a device or a FIFO`),
     );
+    for (const walked of walking) {
+      listen();
+      yield walked;
+    }
   }
 }
 

@@ -19,7 +19,12 @@ export async function unpackArchive(stream: Readable, options: UnpackOptions): P
   const hash = createHash('sha256');
   let size = 0n;
   const thread = startThread(into);
-  const abort = () => stream.destroy(toAppError(signal.reason, 'unpack the archive'));
+  const abort = () => {
+    const reason = toAppError(signal.reason, 'unpack the archive');
+    stream.destroy(reason);
+    // What the thread was handed may be little, and unpack to very much.
+    thread.giveUp(reason);
+  };
   signal.addEventListener('abort', abort, { once: true });
   try {
     signal.throwIfAborted();
@@ -88,6 +93,8 @@ function startThread(into: string) {
       send({ kind: 'end' });
       return ended.promise;
     },
+    /** Whoever waits for the thread waits no longer. */
+    giveUp: (reason: AppError) => ended.reject(reason),
     async stop(): Promise<void> {
       await end();
     },

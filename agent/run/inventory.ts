@@ -1,6 +1,6 @@
 /** What a vault holds, by its manifests alone: the catalogue can be rebuilt from it. A part at a time, for a message has an end. */
 import { createHash } from 'node:crypto';
-import { AppError, toAppError } from '#common/errors.ts';
+import { AppError, toAppError, toFault } from '#common/errors.ts';
 import { decodeManifest } from '#common/manifest.ts';
 import type { StoredName } from '#common/manifest.ts';
 import type { Target } from '../targets/target.ts';
@@ -9,8 +9,10 @@ import { readManifestBytes } from './read-file.ts';
 import type { RunIo } from './run-io.ts';
 import { isManifest } from './vault-pair.ts';
 
-/** A message has at most 4 MiB, and a manifest some KB. */
-const PART_BYTES = 2 * 1024 * 1024;
+/** A message has at most 4 MiB; one manifest of 1 MiB may come on top of this, and a character of a name or a fault may take three bytes. */
+const PART_BYTES = 512 * 1024;
+/** Of a manifest, beside what is counted: its size, its digest, and what frames them. */
+const ENTRY_BYTES = 128;
 
 export async function runInventory(work: InventoryWork, io: RunIo): Promise<Outcome> {
   await using vault = await io.openVault(work.vault);
@@ -20,7 +22,7 @@ export async function runInventory(work: InventoryWork, io: RunIo): Promise<Outc
   for (const key of [...sizes.keys()].filter((each) => isManifest(each) && each > work.after).toSorted()) {
     if (bytes > PART_BYTES) return { kind: 'inventory', manifests, next: manifests.at(-1)?.file.key ?? '' };
     const held = await readHeld(vault, key, sizes, io.signal);
-    bytes += held.content.length;
+    bytes += ENTRY_BYTES + key.length + held.fault.length + held.content.length;
     manifests.push(held);
   }
   return { kind: 'inventory', manifests, next: '' };
@@ -49,6 +51,6 @@ async function readHeld(
     const failure = toAppError(error, `read ${key}`);
     // A connection that broke off says nothing of the file: then there is no inventory at all.
     if (failure.code === 'UNAVAILABLE' || failure.code === 'TIMEOUT') throw failure;
-    return { file: { key, size, sha256: '' }, content: Buffer.alloc(0), fault: failure.message };
+    return { file: { key, size, sha256: '' }, content: Buffer.alloc(0), fault: toFault(failure).message };
   }
 }

@@ -70,9 +70,9 @@ async function recoverOne(assign: Assign, journal: Journal, options: RunnerOptio
 }
 
 async function recoverRestore(job: Job, work: RestoreWork, journal: Journal, cutOff: AppError, io: RunIo): Promise<Outcome> {
-  const committed = await journal.isCommitted(job.assignmentId);
-  const undo = await journal.undoOf(job.assignmentId);
-  if (committed) return endCommitted(work, undo, io);
+  const readUndo = () => journal.undoOf(job.assignmentId);
+  if (await journal.isCommitted(job.assignmentId)) return endCommitted(work, readUndo, io);
+  const undo = await readUndo();
   if (undo === undefined) {
     await removeStaged(work, io);
     return { kind: 'failed', fault: toFault(cutOff) };
@@ -81,10 +81,11 @@ async function recoverRestore(job: Job, work: RestoreWork, journal: Journal, cut
 }
 
 /** It has succeeded, whatever becomes of what it replaced. */
-async function endCommitted(work: RestoreWork, undo: UndoRecord | undefined, io: RunIo): Promise<Outcome> {
+async function endCommitted(work: RestoreWork, readUndo: () => Promise<UndoRecord | undefined>, io: RunIo): Promise<Outcome> {
   const line = `every check had passed when the agent on ${io.node} died`;
   io.log('warn', line);
   try {
+    const undo = await readUndo();
     if (undo !== undefined) await io.source(work.file.source).commitRestore(undo, sourceIo(io, io.workDirectory));
   } catch (error) {
     const { message } = toAppError(error, `remove what the restore of ${work.file.source} replaced`);

@@ -4,6 +4,8 @@ import { cpus, freemem, hostname, release, totalmem, uptime } from 'node:os';
 import { currentLoad, osInfo } from 'systeminformation';
 import type { Clock } from '#common/clock.ts';
 import type { HostFacts } from '#common/gen/holdfast/v1/types.ts';
+import type { Logger } from '#common/log.ts';
+import { createFact } from './fact.ts';
 
 /** Read once: it starts a process, which a heartbeat of a node under load must not wait for. */
 let name: string | undefined;
@@ -16,19 +18,24 @@ async function osName(): Promise<string> {
   return name;
 }
 
-/** `spool`: the directory whose partition takes the dumps. */
-export async function readHostFacts(clock: Clock, spool: string): Promise<HostFacts> {
-  const [os, load, room] = await Promise.all([osName(), currentLoad(), statfs(spool, { bigint: true })]);
-  return {
-    hostname: hostname(),
-    os,
-    kernel: release(),
-    cpus: cpus().length,
-    memoryBytes: BigInt(totalmem()),
-    freeMemoryBytes: BigInt(freemem()),
-    loadPercent: Math.round(load.currentLoad * 10) / 10,
-    uptimeSeconds: BigInt(Math.floor(uptime())),
-    clockMs: BigInt(clock.now()),
-    spool: { totalBytes: room.bsize * room.blocks, freeBytes: room.bsize * room.bavail, usedByBackupsBytes: 0n },
+/** `spool`: the directory whose partition takes the dumps. What cannot be known is left out. */
+export function createHostFacts(clock: Clock, spool: string, log: Logger): () => Promise<HostFacts> {
+  const readName = createFact('the name of the operating system', log, osName);
+  const readLoad = createFact('the load of this node', log, currentLoad);
+  const readRoom = createFact(`the space of ${spool}`, log, () => statfs(spool, { bigint: true }));
+  return async () => {
+    const [os, load, room] = await Promise.all([readName(), readLoad(), readRoom()]);
+    return {
+      hostname: hostname(),
+      os: os ?? '',
+      kernel: release(),
+      cpus: cpus().length,
+      memoryBytes: BigInt(totalmem()),
+      freeMemoryBytes: BigInt(freemem()),
+      loadPercent: Math.round((load?.currentLoad ?? 0) * 10) / 10,
+      uptimeSeconds: BigInt(Math.floor(uptime())),
+      clockMs: BigInt(clock.now()),
+      spool: room && { totalBytes: room.bsize * room.blocks, freeBytes: room.bsize * room.bavail, usedByBackupsBytes: 0n },
+    };
   };
 }

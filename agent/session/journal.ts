@@ -20,14 +20,14 @@ export interface Journal {
   /** Assignments begun and not finished: after a start, those that the last death cut off. */
   begun(): Promise<Assign[]>;
   finished(): Promise<Finished[]>;
-  /** @throws AppError DAMAGED */
+  /** @throws AppError DAMAGED when the record is spoilt */
   undoOf(assignmentId: string): Promise<UndoRecord | undefined>;
   /** The path of what was set aside of this assignment: it was begun once, and nobody knows how far it came. */
   damagedOf(assignmentId: string): Promise<string | undefined>;
 
   begin(assign: Assign): Promise<void>;
   saveUndo(assignmentId: string, undo: UndoRecord): Promise<void>;
-  /** From here on the undo is not to be used. */
+  /** From here on the undo is not to be used. When it fails, nothing is marked. */
   markCommitted(assignmentId: string): Promise<void>;
   isCommitted(assignmentId: string): Promise<boolean>;
   /** Also ends `begun`. */
@@ -39,8 +39,6 @@ type Kind = 'assign' | 'undo' | 'committed' | 'finished';
 
 export async function openJournal(directory: string, log: Logger): Promise<Journal> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  // What a death cut off in mid-writing: it was never a record, and nobody would remove it.
-  for (const name of await readdir(directory)) if (name.endsWith('.tmp')) await rm(join(directory, name), { force: true });
   const path = (id: string, kind: Kind) => {
     if (!/^[A-Za-z0-9_-]{1,100}$/.test(id)) throw new AppError('INVALID', `${JSON.stringify(id)} is not the id of an assignment`);
     return join(directory, `${id}.${kind}`);
@@ -65,10 +63,7 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
     } catch (error) {
       // Acknowledged or ended between the look into the directory and this.
       if (isMissing(error)) return undefined;
-      // Too many open files, no permission: nothing is wrong with the record.
-      if (systemCode(error) !== undefined && systemCode(error) !== 'EIO') {
-        throw toAppError(error, `read the record ${join(directory, name)} of the journal`);
-      }
+      if (!isDamage(error)) throw toAppError(error, `read the record ${join(directory, name)} of the journal`);
       const aside = join(directory, `${name}.damaged`);
       log.error({ err: error, record: join(directory, name), aside }, 'a record of the journal cannot be read and is set aside');
       await rename(join(directory, name), aside);
@@ -106,7 +101,9 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
         return JSON.parse(await readFile(path(id, 'undo'), 'utf8')) as UndoRecord;
       } catch (error) {
         if (isMissing(error)) return undefined;
-        throw new AppError('DAMAGED', `read ${path(id, 'undo')}: how to put the old state back cannot be read`, { cause: error });
+        const doing = `read ${path(id, 'undo')}`;
+        if (!isDamage(error)) throw toAppError(error, doing);
+        throw new AppError('DAMAGED', `${doing}: how to put the old state back cannot be read`, { cause: error });
       }
     },
 
@@ -119,7 +116,16 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
 
     begin: (assign) => writeDurably(path(assign.assignmentId, 'assign'), JSON.stringify(Assign.toJSON(assign))),
     saveUndo: (id, undo) => writeDurably(path(id, 'undo'), JSON.stringify(undo)),
-    markCommitted: (id) => writeDurably(path(id, 'committed'), ''),
+    async markCommitted(id) {
+      try {
+        await writeDurably(path(id, 'committed'), '');
+      } catch (error) {
+        // It may have got its name all the same, and the caller rolls back: the next start must not take that for a success.
+        await rm(path(id, 'committed'), { force: true });
+        await syncDirectory(directory).catch(() => undefined);
+        throw error;
+      }
+    },
     isCommitted: async (id) => (await readdir(directory)).includes(`${id}.committed`),
     async finish(ended) {
       await writeDurably(path(ended.assignmentId, 'finished'), JSON.stringify(Finished.toJSON(ended)));
@@ -136,6 +142,12 @@ export async function openJournal(directory: string, log: Logger): Promise<Journ
 
 function isMissing(error: unknown): boolean {
   return systemCode(error) === 'ENOENT';
+}
+
+/** Of too many open files, or no permission, the record is not to blame. */
+function isDamage(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === undefined || code === 'EIO';
 }
 
 function systemCode(error: unknown): unknown {

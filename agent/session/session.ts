@@ -17,6 +17,7 @@ import { grpcChannelCredentials } from '#common/tls.ts';
 import type { TlsFiles } from '#common/tls.ts';
 import { planItinerary } from './itinerary.ts';
 import type { End } from './itinerary.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 export interface SessionOptions {
   /** host:port of each controller. */
@@ -28,7 +29,7 @@ export interface SessionOptions {
   hello(): Promise<Hello>;
   /** What has finished and is not acknowledged. */
   unacknowledged(): Promise<Finished[]>;
-  heartbeat(): Promise<{ host: HostFacts; vault: VaultFacts | undefined; running: string[] }>;
+  heartbeat(): Promise<{ host: HostFacts; vault: VaultFacts | undefined }>;
   onAssign(assign: Assign): Promise<void>;
   onCancel(assignmentId: string, reason: string): void;
   onAcknowledged(assignmentId: string): Promise<void>;
@@ -196,19 +197,6 @@ export function openSession(options: SessionOptions): Session {
       await connected;
     },
   };
-}
-
-/** What hangs is left alone: it must hold up neither the line nor a stop. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }
 
 function dial(address: string, { addresses, tls }: SessionOptions): AgentServiceClient {

@@ -7,10 +7,12 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createGrantKeys } from '#common/certificates.ts';
 import { systemClock } from '#common/clock.ts';
-import { Assign } from '#common/gen/holdfast/v1/agent.ts';
+import { Assign, Finished } from '#common/gen/holdfast/v1/agent.ts';
 import { startAgent } from '../../agent/agent.ts';
 import { loadAgentConfig } from '../../agent/config.ts';
+import { openJournal } from '../../agent/session/journal.ts';
 import { stopInTime } from '../../agent/stop-in-time.ts';
+import type { Vault } from '../../agent/vault/vault.ts';
 import { certificateOf, grant, openTestVault } from '../vault/test-vault.ts';
 import { CREATED, STARTED } from './flow.ts';
 import { scriptedSource } from './scripted-source.ts';
@@ -120,6 +122,47 @@ test('an agent whose vault has lost its disk is still there, and says so', async
     },
   );
   await agent.stop();
+});
+
+test('an agent whose state directory cannot be asked for its space is still there, and tells the rest', async () => {
+  await using controller = await startScriptedController();
+  const agent = await startAgent(await loadAgentConfig(await writeConfig(controller.address)), systemClock, log);
+  expect((await controller.hear('hello')).value.host?.spool?.freeBytes).toBeGreaterThan(0n);
+  await rm(join(directory, 'state'), { recursive: true });
+  const { host } = await vi.waitUntil(
+    () => controller.all('heartbeat').find(({ value }) => value.host?.spool === undefined)?.value,
+    {
+      timeout: 10_000,
+    },
+  );
+  expect(host?.hostname).not.toBe('');
+  await agent.stop();
+});
+
+test('an agent whose vault hangs, disk and all, is still there, and says that it does not know its space', async () => {
+  await using controller = await startScriptedController();
+  const hung: Vault = { url: 'https://dn1:1', space: () => new Promise(() => undefined), stop: () => Promise.resolve() };
+  const config = await loadAgentConfig(await writeConfig(controller.address));
+  const agent = await startAgent(config, systemClock, log, { startVault: () => Promise.resolve(hung) });
+  expect((await controller.hear('hello')).value.vault).toEqual({ url: hung.url, space: undefined });
+  await controller.hear('heartbeat', 2);
+  await agent.stop();
+});
+
+test('an agent whose untold ends together are larger than a message still gets to its controller, and tells each', async () => {
+  const journal = await openJournal(join(directory, 'state', 'journal'), log);
+  const manifests = Array.from({ length: 100 }, () => ({ content: Buffer.alloc(20_000), fault: '' }));
+  const outcome = { $case: 'inventory' as const, value: { manifests, next: '' } };
+  const ids = ['i1', 'i2', 'i3'];
+  for (const assignmentId of ids) await journal.finish(Finished.fromPartial({ assignmentId, outcome }));
+  await using controller = await startScriptedController();
+  const agent = await startAgent(await loadAgentConfig(await writeConfig(controller.address)), systemClock, log);
+  const { value: hello } = await controller.hear('hello');
+  // Not to be given out again meanwhile: each is known to be ended, or to be this agent's.
+  expect(new Set([...hello.running, ...hello.finished.map(({ assignmentId }) => assignmentId)])).toEqual(new Set(ids));
+  await controller.hear('finished', ids.length);
+  await agent.stop();
+  expect(controller.ends().map(({ assignmentId }) => assignmentId)).toEqual(ids);
 });
 
 describe('the process of an agent', () => {

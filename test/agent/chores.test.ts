@@ -1,9 +1,10 @@
-import { open, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { Finished } from '#common/gen/holdfast/v1/agent.ts';
 import type { BackupFile } from '#common/gen/holdfast/v1/types.ts';
 import { COMPLETE, namesIn, openFlow } from './flow.ts';
-import { PREFIX } from '../vault/test-vault.ts';
+import { PREFIX, grant } from '../vault/test-vault.ts';
 import { fail } from './scripted-source.ts';
 
 type Flow = Awaited<ReturnType<typeof openFlow>>;
@@ -146,5 +147,32 @@ describe('a deletion', () => {
     const agent = await flow.start();
     expect((await agent.run(deletion(flow, 'd2', file))).outcome?.$case).toBe('delete');
     expect(await namesIn(flow.active)).toEqual([]);
+  });
+});
+
+describe('an inventory', () => {
+  test('of many manifests that are spoilt in many ways tells each in parts that a message has room for', async () => {
+    await using flow = await openFlow();
+    const spoilt = JSON.stringify({ topology: Array.from({ length: 1000 }, () => 0) });
+    const keys = Array.from({ length: 300 }, (_, n) => `${PREFIX.slice(0, -1)}${n}/manifest.json`);
+    for (const key of keys) {
+      await mkdir(join(flow.active.directory, key, '..'), { recursive: true });
+      await writeFile(join(flow.active.directory, key), spoilt);
+    }
+    const agent = await flow.start();
+    const told: string[] = [];
+    for (let [part, after] = [1, '']; part === 1 || after !== ''; part++) {
+      const run = `run-i${part}`;
+      const vault = {
+        ...flow.access(flow.active, run),
+        grant: grant({ vault: flow.active.node, run, verbs: ['get', 'list'], prefixes: [''] }),
+      };
+      const ended = await agent.run(flow.chore(`i${part}`, { $case: 'inventory', value: { vault, after } }));
+      expect(Finished.encode(ended).finish().length).toBeLessThan(2 * 1024 * 1024);
+      if (ended.outcome?.$case !== 'inventory') return expect.unreachable();
+      told.push(...ended.outcome.value.manifests.map(({ file }) => file?.key ?? ''));
+      after = ended.outcome.value.next;
+    }
+    expect(told).toEqual(keys.toSorted());
   });
 });

@@ -1,15 +1,37 @@
+import type * as FileSystem from 'node:fs/promises';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Assign, Finished } from '#common/gen/holdfast/v1/agent.ts';
 import { pino } from 'pino';
 import { openJournal } from '../../agent/session/journal.ts';
+
+/** A disk that fails at one call cannot be had: in its place, opening this path for reading fails with this code. */
+const trouble = vi.hoisted(() => ({ path: '', code: '' }));
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const real = await importOriginal<typeof FileSystem>();
+  const meet = (path: unknown) => {
+    if (path === trouble.path) throw Object.assign(new Error(`${trouble.code}: ${trouble.path}`), { code: trouble.code });
+  };
+  return {
+    ...real,
+    open: async (...args: Parameters<typeof real.open>) => {
+      if (args[1] === 'r') meet(args[0]);
+      return real.open(...args);
+    },
+    readFile: async (...args: Parameters<typeof real.readFile>) => {
+      meet(args[0]);
+      return real.readFile(...args);
+    },
+  };
+});
 
 const log = pino({ level: 'silent' });
 let directory: string;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'holdfast-journal-'));
+  trouble.path = '';
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
@@ -107,5 +129,27 @@ describe('the journal of an agent', () => {
       code: 'DAMAGED',
       message: expect.stringContaining('a1.undo') as string,
     });
+  });
+
+  test.each([
+    ['EMFILE', 'FAILED'],
+    ['EACCES', 'FORBIDDEN'],
+    ['EIO', 'DAMAGED'],
+  ])('that meets %s says %s of the record of an undo', async (code, said) => {
+    const journal = await openJournal(directory, log);
+    await journal.saveUndo('a1', { old: 'oms_old' });
+    Object.assign(trouble, { path: join(directory, 'a1.undo'), code });
+    await expect(journal.undoOf('a1')).rejects.toMatchObject({
+      code: said,
+      message: expect.stringContaining('a1.undo') as string,
+    });
+  });
+
+  test('takes back a commit that it could not make durable: the restore is rolled back, and the next start must not take it for done', async () => {
+    const journal = await openJournal(directory, log);
+    Object.assign(trouble, { path: directory, code: 'EIO' });
+    await expect(journal.markCommitted('a1')).rejects.toThrow('EIO');
+    trouble.path = '';
+    expect(await (await openJournal(directory, log)).isCommitted('a1')).toBe(false);
   });
 });

@@ -288,6 +288,20 @@ describe('a restore whose agent is killed', () => {
     expect(await restarted.source.content()).toBe(text);
   });
 
+  test('after its checks, and whose undo was spoilt meanwhile, has succeeded, and says what still lies beside', async () => {
+    await using flow = await openFlow();
+    const { file, text } = await lost(flow);
+    const agent = await flow.start({ commit: hang });
+    await agent.give(flow.restore('r1', file));
+    await agent.source.come('commit');
+    await agent.kill();
+    await writeFile(join(flow.directory, 'journal', 'r1.undo'), '{');
+    const restarted = await flow.start();
+    expect((await restarted.endOf('r1')).outcome?.$case).toBe('restore');
+    expect(restarted.logs.join('\n')).toMatch(/warn .*r1\.undo.*it still lies beside/);
+    expect(await restarted.source.content()).toBe(text);
+  });
+
   test('and whose putting back fails, or whose undo was spoilt, ends in an unknown state', async () => {
     await using flow = await openFlow();
     const { file } = await lost(flow);

@@ -6,11 +6,11 @@ import { Readable } from 'node:stream';
 import { zstdCompressSync } from 'node:zlib';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
-import { readIndex } from '../../agent/archive/index-file.ts';
 import { encodeEntry } from '../../agent/archive/tar-header.ts';
 import type { TarEntry } from '../../agent/archive/tar-header.ts';
 import { unpackArchive } from '../../agent/archive/unpack.ts';
 import { never } from '../vault/test-vault.ts';
+import { readIndex } from './read-index.ts';
 import { packTo, scratch, unpackTo } from './trees.ts';
 
 const END = Buffer.alloc(1024);

@@ -1,17 +1,18 @@
-import { createReadStream, openSync, writeSync, closeSync, mkdirSync } from 'node:fs';
-import { chmod, chown, link, mkdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
+import { closeSync, createReadStream, existsSync, mkdirSync, openSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { chmod, chown, link, mkdir, readFile, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { randomBytes } from 'node:crypto';
 import { execa } from 'execa';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { FRAME_BYTES } from '../../agent/archive/frames.ts';
-import { readIndex } from '../../agent/archive/index-file.ts';
 import { packArchive } from '../../agent/archive/pack.ts';
-import { readEntry } from '../../agent/archive/read-entry.ts';
+import { unpackArchive } from '../../agent/archive/unpack.ts';
 import { PREFIX, never, openTestVault } from '../vault/test-vault.ts';
+import { readEntry } from './read-entry.ts';
+import { readIndex } from './read-index.ts';
 import { describeTree, packTo, scratch, unpackTo } from './trees.ts';
 
 /** All that a configuration directory may hold, and more. */
@@ -132,6 +133,38 @@ describe('an archive', () => {
     await expect(buffer(packing.stream)).rejects.toMatchObject({ code: 'STOPPED' });
     await expect(packing.summary).rejects.toMatchObject({ code: 'STOPPED' });
     expect(process.getActiveResourcesInfo()).not.toContain('MessagePort');
+  });
+
+  test('that is stopped within thousands of small files does not read them to their end', async () => {
+    await using dir = await scratch();
+    await mkdir(dir.at('small'));
+    // Fewer than the frames in flight hold: to the end of these the thread has no other pause.
+    for (let n = 0; n < 20_000; n++) writeFileSync(dir.at(`small/${n}`), '');
+    const stop = new AbortController();
+    const work = { workDirectory: dir.path, level: 1, signal: stop.signal };
+    const { stream } = packArchive([{ from: dir.at('small'), as: 'x' }], work);
+    const index = dir.at('archive.index.zst');
+    await vi.waitUntil(() => existsSync(index), { timeout: 20_000, interval: 1 });
+    stop.abort();
+    await expect(buffer(stream)).rejects.toMatchObject({ code: 'STOPPED' });
+    // Its first portion, of 1 MiB, holds some 10,000 of them.
+    expect(statSync(index).size).toBe(0);
+  });
+
+  test('that is stopped while it is unpacked is not written to its end', async () => {
+    await using dir = await scratch();
+    const size = 256 * 1024 * 1024;
+    await writeFile(dir.at('zeros'), '');
+    await truncate(dir.at('zeros'), size);
+    const packed = await packTo(dir.at('a.tar.zst'), [{ from: dir.at('zeros'), as: 'x' }]);
+    await mkdir(dir.at('to'));
+    const stop = new AbortController();
+    const stream = createReadStream(packed.path);
+    // All of it is handed over then, and little of it written: it is zeros.
+    stream.once('close', () => stop.abort());
+    const unpacking = unpackArchive(stream, { into: dir.at('to'), expected: packed, signal: stop.signal });
+    await expect(unpacking).rejects.toMatchObject({ code: 'STOPPED' });
+    expect(statSync(dir.at('to/x'), { throwIfNoEntry: false })?.size ?? 0).toBeLessThan(size);
   });
 });
 

@@ -74,7 +74,7 @@ function live(node: string, source: SourceName | undefined, { certPem, keyPem }:
       if (!welcomed.has(node) && welcomed.add(node).size === count) {
         say({ kind: 'welcomed', seconds: (systemClock.monotonic() - began) / 1000 });
       }
-      return { host: hostOf(node), vault, running: [] };
+      return { host: hostOf(node), vault };
     },
     async onAssign(assign) {
       const atMs = systemClock.now();

@@ -147,7 +147,7 @@ describe('an agent', () => {
     expect(await shown()).toMatchObject({ connected: true, managementRole: 'standby', host, sources: [] });
     await until(async () => {
       // Again and again: the agent's own heartbeats say otherwise in between.
-      agent.say({ $case: 'heartbeat', value: { host, vault: vaultFacts('mn2', 7n), running: [] } });
+      agent.say({ $case: 'heartbeat', value: { host, vault: vaultFacts('mn2', 7n) } });
       const { nodes } = await cluster.admin().getSpace({});
       expect(nodes.map(({ node, vault, spool }) => [node, vault?.freeBytes, spool?.freeBytes])).toEqual([['mn2', 7n, 10n]]);
     });

@@ -163,12 +163,12 @@ const HEARTBEAT_MS = 300;
 
 async function beat(
   line: ClientDuplexStream<SessionRequest, SessionResponse>,
-  { clock, vault, host, running }: AgentOptions,
+  { clock, vault, host }: AgentOptions,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(HEARTBEAT_MS, signal).catch(() => undefined);
-    if (!signal.aborted) line.write({ message: { $case: 'heartbeat', value: { host, vault, running: [...running] } } });
+    if (!signal.aborted) line.write({ message: { $case: 'heartbeat', value: { host, vault } } });
   }
 }
 

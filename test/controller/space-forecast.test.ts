@@ -39,7 +39,7 @@ async function vault(node: string, space: Partial<NonNullable<VaultFacts['space'
     agent,
     async tell(change: Partial<NonNullable<VaultFacts['space']>>) {
       Object.assign(facts.space ?? {}, change);
-      agent.say({ $case: 'heartbeat', value: { host: undefined, vault: facts, running: [] } });
+      agent.say({ $case: 'heartbeat', value: { host: undefined, vault: facts } });
       await until(async () => {
         const { nodes } = await cluster.admin().getSpace({});
         expect(nodes.find((each) => each.node === node)?.vault).toMatchObject(change);

@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readHostFacts } from '../../agent/session/host-facts.ts';
+import { pino } from 'pino';
+import { createHostFacts } from '../../agent/session/host-facts.ts';
 import type { Run, SourceRun } from '../../controller/model.ts';
 import { createNode } from './agent-node.ts';
 import type { AgentNode } from './agent-node.ts';
@@ -100,7 +101,7 @@ export async function createWorld(certificates: Certificates): Promise<World> {
     }),
   );
   // What an agent reads of its host at its first Hello starts a process, which takes long by this clock.
-  await readHostFacts(clock, directory);
+  await createHostFacts(clock, directory, pino({ level: 'silent' }))();
   await controller.start();
 
   const lives = (node: string) => nodes.get(node)?.alive() === true;

@@ -1,4 +1,6 @@
 import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -256,6 +258,15 @@ mv "$from.whole" "$from"; exit $status`;
     expect(await snapshot()).toBe(before);
     expect(await answers()).toBe(true);
     expect(await leftovers()).toEqual([]);
+  });
+
+  test('takes for running what holds the address and says nothing, as a slapd without MDB that hangs', async () => {
+    await execa(lab.bin('ldap-stop'));
+    await using deaf = createServer((socket) => void socket.resume()).listen(0, '127.0.0.1');
+    await new Promise((resolve) => deaf.once('listening', resolve));
+    const url = `ldap://127.0.0.1:${(deaf.address() as AddressInfo).port}`;
+    await using hung = await createDriver(createLdapServerSource(settings({ url })));
+    expect((await hung.plan(kept)).mustBeStopped.join()).toContain(`something at ${url} takes connections and says nothing`);
   });
 
   test('is not put back beneath a slapd that runs on the new one and cannot be stopped', async () => {

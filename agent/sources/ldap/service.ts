@@ -16,25 +16,33 @@ export function slapdService(settings: LdapServerSettings): Service {
   };
 }
 
-/** Where the address is wrong, or slapd hangs, the lock that MDB keeps on an open database tells. */
+/**
+ * Where the address is wrong, the lock that MDB keeps on an open database tells. What takes connections and says nothing may be a slapd that
+ * hangs: nothing is moved away beneath it.
+ */
 async function whyRunning(
   settings: LdapServerSettings,
   directories: readonly string[],
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  if (await isAnswering(settings, signal)) return `it answers at ${settings.url}`;
+  const heard = await call(settings, signal);
+  if (heard === 'an answer') return `it answers at ${settings.url}`;
   for (const directory of directories) {
     const lock = join(directory, 'lock.mdb');
     if (await isLocked(lock)) return `a process holds ${lock}`;
   }
-  return undefined;
+  return heard === 'silence' ? `something at ${settings.url} takes connections and says nothing` : undefined;
 }
 
 /** ldapsearch's own status for "no server": anything else, a refusal included, is an answer. */
 const CANNOT_CONTACT = 255;
 const ANSWERS_WITHIN_MS = 10_000;
 
-export async function isAnswering({ url }: LdapServerSettings, signal: AbortSignal): Promise<boolean> {
+export async function isAnswering(settings: LdapServerSettings, signal: AbortSignal): Promise<boolean> {
+  return (await call(settings, signal)) === 'an answer';
+}
+
+async function call({ url }: LdapServerSettings, signal: AbortSignal): Promise<'an answer' | 'silence' | 'nobody'> {
   try {
     const { exitCode } = await runTool({
       doing: `ask slapd at ${url}`,
@@ -46,10 +54,9 @@ export async function isAnswering({ url }: LdapServerSettings, signal: AbortSign
       accept: Array.from({ length: 256 }, (_, status) => status),
       signal,
     });
-    return exitCode !== CANNOT_CONTACT;
+    return exitCode === CANNOT_CONTACT ? 'nobody' : 'an answer';
   } catch (error) {
-    // It takes connections and says nothing.
-    if (error instanceof AppError && error.code === 'TIMEOUT') return false;
+    if (error instanceof AppError && error.code === 'TIMEOUT') return 'silence';
     throw error;
   }
 }

@@ -54,9 +54,9 @@ export interface Hello {
   vault:
     | VaultFacts
     | undefined;
-  /** Assignments being worked on. */
+  /** Assignments being worked on, and those whose end has no room in `finished`: it follows after the Welcome. */
   running: string[];
-  /** Assignments ended and not acknowledged yet, from the journal on disk. */
+  /** Assignments ended and not acknowledged yet, from the journal on disk: together 1 MiB at most, for a message holds 4. */
   finished: Finished[];
   /** When this agent's certificate ends. */
   certificateEndsMs: bigint;
@@ -71,7 +71,6 @@ export interface VaultFacts {
 export interface Heartbeat {
   host: HostFacts | undefined;
   vault: VaultFacts | undefined;
-  running: string[];
 }
 
 /** The controller's answer to Hello: what to cancel of the running; what is neither cancelled nor unknown goes on. */
@@ -896,7 +895,7 @@ export const VaultFacts: MessageFns<VaultFacts> = {
 };
 
 function createBaseHeartbeat(): Heartbeat {
-  return { host: undefined, vault: undefined, running: [] };
+  return { host: undefined, vault: undefined };
 }
 
 export const Heartbeat: MessageFns<Heartbeat> = {
@@ -906,9 +905,6 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.vault !== undefined) {
       VaultFacts.encode(message.vault, writer.uint32(18).fork()).join();
-    }
-    for (const v of message.running) {
-      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -942,14 +938,6 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             message.vault = VaultFacts.decode(reader, reader.uint32());
             continue;
           }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.running.push(reader.string());
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -966,7 +954,6 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     return {
       host: isSet(object.host) ? HostFacts.fromJSON(object.host) : undefined,
       vault: isSet(object.vault) ? VaultFacts.fromJSON(object.vault) : undefined,
-      running: globalThis.Array.isArray(object?.running) ? object.running.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -977,9 +964,6 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.vault !== undefined) {
       obj.vault = VaultFacts.toJSON(message.vault);
-    }
-    if (message.running?.length) {
-      obj.running = message.running;
     }
     return obj;
   },
@@ -993,7 +977,6 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     message.vault = (object.vault !== undefined && object.vault !== null)
       ? VaultFacts.fromPartial(object.vault)
       : undefined;
-    message.running = object.running?.map((e) => e) || [];
     return message;
   },
 };

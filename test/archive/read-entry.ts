@@ -1,15 +1,15 @@
-/** Reads one file out of an archive, alone: only the frames that it lies in are fetched. */
+/** Reads one file out of an archive, alone, by its index: only the frames that it lies in are fetched. */
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { zstdDecompress } from 'node:zlib';
 import { AppError } from '#common/errors.ts';
-import type { Target } from '../targets/target.ts';
-import { FRAME_BYTES } from './frames.ts';
-import { encodeName } from './index-file.ts';
-import type { ArchiveIndex, IndexEntry } from './index-file.ts';
-import { readTar } from './tar-reader.ts';
-import type { TarSink } from './tar-reader.ts';
+import { FRAME_BYTES } from '../../agent/archive/frames.ts';
+import { encodeName } from '../../agent/archive/index-file.ts';
+import { readTar } from '../../agent/archive/tar-reader.ts';
+import type { TarSink } from '../../agent/archive/tar-reader.ts';
+import type { Target } from '../../agent/targets/target.ts';
+import type { ArchiveIndex, IndexEntry } from './read-index.ts';
 
 const decompress = promisify(zstdDecompress);
 
