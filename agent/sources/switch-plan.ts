@@ -1,52 +1,38 @@
-/** What a plan asks of the directories that a restore would replace, and of the space beside them. */
-import { statfs } from 'node:fs/promises';
+/** What a plan finds at the places that a restore replaces. It does so by a rename, in the directory that the place lies in. */
+import type { BigIntStats } from 'node:fs';
 import { dirname } from 'node:path';
 import { leftoversOf } from './configuration/placement.ts';
 import { statOrMissing } from './configuration/tree.ts';
+import { deviceOf } from './findings.ts';
+import type { Findings } from './findings.ts';
 
-export interface Looked {
-  readonly existing: readonly string[];
-  readonly refusals: readonly string[];
-  readonly warnings: readonly string[];
-  /** Where there is least. */
-  readonly freeBytes: bigint;
-}
-
-/** `inPlace`: they are replaced; otherwise they must not be there. */
-export async function lookAtPlaces(places: readonly string[], inPlace: boolean, neededBytes: bigint): Promise<Looked> {
-  const existing: string[] = [];
-  const refusals: string[] = [];
-  const warnings: string[] = [];
-  let freeBytes: bigint | undefined;
+/** The directories of a service. `inPlace`: they are replaced; otherwise they must not be there. */
+export async function lookAtPlaces(places: readonly string[], inPlace: boolean, found: Findings): Promise<void> {
   for (const path of places) {
     const around = places.find((other) => path.startsWith(`${other}/`));
-    if (around !== undefined) refusals.push(`${path} lies in ${around}: each must be a directory of its own`);
-    const free = await freeBytesAt(path);
-    if (free < neededBytes) refusals.push(`${neededBytes} bytes are needed where ${path} lies, and ${free} are free`);
-    if (freeBytes === undefined || free < freeBytes) freeBytes = free;
-    for (const leftover of await leftoversOf(path)) {
-      warnings.push(`${leftover} is left of an earlier restore: look at it, then remove it`);
+    if (around !== undefined) found.refusals.push(`${path} lies in ${around}: each must be a directory of its own`);
+    const there = await lookAtPlace(path, found);
+    if (there === undefined) continue;
+    if (!inPlace) found.refusals.push(`${path} exists: choose a directory that is not there`);
+    // The link would be moved instead of what it points to.
+    else if (there.isSymbolicLink()) {
+      found.refusals.push(`${path} is a link: name what it points to in the service's and in the agent's configuration`);
     }
-    if ((await statOrMissing(path)) === undefined) continue;
-    existing.push(path);
-    const obstacle = inPlace ? await whyNotRenamed(path) : 'exists: choose a directory that is not there';
-    if (obstacle !== undefined) refusals.push(`${path} ${obstacle}`);
   }
-  return { existing, refusals, warnings, freeBytes: freeBytes ?? 0n };
 }
 
-/** The switch is a rename: it would move a link instead of what it points to, and cannot move a mount point. */
-async function whyNotRenamed(path: string): Promise<string | undefined> {
-  const stat = await statOrMissing(path);
-  if (stat?.isSymbolicLink() === true)
-    return "is a link: name what it points to in the service's and in the agent's configuration";
-  if (stat?.dev === (await statOrMissing(dirname(path)))?.dev) return undefined;
-  return 'is a mount point, which cannot be switched: let the service use a directory below it';
-}
-
-/** Where a path is, or would be. */
-async function freeBytesAt(path: string): Promise<bigint> {
-  if ((await statOrMissing(path)) === undefined) return freeBytesAt(dirname(path));
-  const { bsize, bavail } = await statfs(path, { bigint: true });
-  return bsize * bavail;
+/** A file or directory; undefined: nothing is there. */
+export async function lookAtPlace(path: string, found: Findings): Promise<BigIntStats | undefined> {
+  for (const leftover of await leftoversOf(path)) {
+    found.warnings.push(`${leftover} is what an earlier restore replaced: look at it, and remove it when it is not wanted`);
+  }
+  const there = await statOrMissing(path);
+  if (there === undefined) return undefined;
+  found.overwrites.push(path);
+  if (there.dev !== (await deviceOf(dirname(path)))) {
+    found.refusals.push(
+      `${path} is a mount point, which cannot be switched: let the service use a directory below it, or restore into another directory and copy from there`,
+    );
+  }
+  return there;
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createLdapServerSource, ldapServerSettingsSchema } from '../../agent/sources/ldap-server.ts';
+import { decodeFacts } from '../../agent/sources/ldap/facts.ts';
 import { createDriver } from './driver.ts';
 import type { Kept } from './driver.ts';
 import { startLab } from './lab.ts';
@@ -86,6 +87,15 @@ describe('LdapServer', () => {
     const { stdout } = await execa('slapcat', ['-F', join(directory, 'slapd.d'), '-n', '1']);
     expect(before).toContain(stdout);
     expect((await readdir(join(directory, 'tls'))).length).toBeGreaterThan(0);
+    // What the plan asks for is twice what each took.
+    const { allocated } = decodeFacts(kept.facts);
+    for (const [was, built] of [
+      ['slapd.d', 'slapd.d'],
+      ['data', 'database-1'],
+    ] as const) {
+      const { stdout: used } = await execa('du', ['-s', '-B1', join(directory, built)]);
+      expect(allocated[join(lab.directory, 'ldap', was)]! * 2n).toBeGreaterThanOrEqual(BigInt(used.split('\t')[0]!));
+    }
     expect((await other.plan(kept, { directory })).refusals.join()).toContain('exists');
     await rm(directory, { recursive: true });
     await other[Symbol.asyncDispose]();

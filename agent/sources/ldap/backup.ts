@@ -46,15 +46,17 @@ async function backUp(settings: LdapServerSettings, version: string, io: SourceI
   const databases = await dump(settings, io);
   const { configDirectory, tlsDirectory } = settings;
   const owners: LdapFacts['owners'] = {};
+  const allocated: LdapFacts['allocated'] = {};
   for (const path of [configDirectory, ...databases.map(({ directory }) => directory)]) {
     owners[path] = await ownershipOf(path, io.signal);
+    allocated[path] = await diskUsage([path], io.signal);
   }
   return {
     roots: [
       { from: join(io.workDirectory, layout.root), as: layout.root },
       ...(tlsDirectory === undefined ? [] : [{ from: tlsDirectory, as: layout.tls, xattrs: true }]),
     ],
-    facts: encodeFacts({ version, configDirectory, databases, owners, hasTls: tlsDirectory !== undefined }),
+    facts: encodeFacts({ version, configDirectory, databases, owners, allocated, hasTls: tlsDirectory !== undefined }),
   };
 }
 

@@ -18,6 +18,16 @@ const factsSchema = z.strictObject({
   databases: z.array(databaseSchema),
   /** Of each directory, at the backup. */
   owners: z.record(z.string(), ownershipSchema),
+  /** What each took on the disk then; older backups do not say. */
+  allocated: z
+    .record(
+      z.string(),
+      z
+        .string()
+        .regex(/^\d{1,19}$/)
+        .transform(BigInt),
+    )
+    .default({}),
   hasTls: z.boolean(),
 });
 
@@ -25,7 +35,8 @@ export type LdapFacts = z.infer<typeof factsSchema>;
 export type LdapDatabase = z.infer<typeof databaseSchema>;
 
 export function encodeFacts(facts: LdapFacts): Record<string, string> {
-  return { ldapServer: JSON.stringify(facts) };
+  const allocated = Object.entries(facts.allocated).map(([directory, bytes]) => [directory, String(bytes)]);
+  return { ldapServer: JSON.stringify({ ...facts, allocated: Object.fromEntries(allocated) }) };
 }
 
 /** @throws AppError DAMAGED */

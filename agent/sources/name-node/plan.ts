@@ -1,7 +1,8 @@
 /** What a restore of a NameNode would do, found by looking only. */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { statOrMissing } from '../configuration/tree.ts';
+import { addNeed, noFindings, planOf } from '../findings.ts';
 import type { RestorePlan, RestoreRequest, SourceIo } from '../source.ts';
 import { lookAtPlaces } from '../switch-plan.ts';
 import { decodeFacts, parseVersion } from './facts.ts';
@@ -9,9 +10,6 @@ import type { NameNodeFacts } from './facts.ts';
 import { nameNodeService } from './restore.ts';
 import { nameDirectoriesOf } from './settings.ts';
 import type { NameNodeSettings } from './settings.ts';
-
-/** Unpacked, and copied beside each final place. */
-const SPACE_FACTOR = 2n;
 
 export async function planNameNodeRestore(
   settings: NameNodeSettings,
@@ -21,43 +19,40 @@ export async function planNameNodeRestore(
   const facts = decodeFacts(request.facts);
   const inPlace = request.directory === undefined;
   const places = request.directory === undefined ? nameDirectoriesOf(settings) : [request.directory];
-  const neededBytes = request.contentBytes * SPACE_FACTOR * BigInt(places.length);
-  const looked = await lookAtPlaces(places, inPlace, neededBytes);
-  const refusals = [...looked.refusals];
-  const warnings = [...looked.warnings];
-  const mustBeStopped: string[] = [];
+  const starts = inPlace && settings.start !== undefined;
+  const found = noFindings();
+
+  await addNeed(found, io.workDirectory, request.contentBytes);
+  // A copy beside each. A NameNode that starts from an image of more than an hour ago writes one of its own before it serves.
+  for (const place of places) await addNeed(found, dirname(place), request.contentBytes * (starts ? 2n : 1n));
+  await lookAtPlaces(places, inPlace, found);
 
   if (inPlace) {
     const running = await nameNodeService(settings).running(places, io.signal);
     if (running !== undefined) {
-      mustBeStopped.push('the NameNode (DataNodes may run)');
-      refusals.push(`a NameNode runs on ${places.join(', ')}: ${running}; stop it first`);
+      found.mustBeStopped.push('the NameNode (DataNodes may run)');
+      found.refusals.push(`a NameNode runs on ${places.join(', ')}: ${running}; stop it first`);
     }
-    refusals.push(...(await keepsNewer(facts, places)));
-    for (const place of looked.existing) {
+    found.refusals.push(...(await keepsNewer(facts, places)));
+    for (const place of found.overwrites) {
       const there = await versionOf(place);
       if (there !== undefined && there !== facts.clusterId) {
-        refusals.push(`${place} is of the cluster ${there}, the backup is of ${facts.clusterId}: restore to another directory`);
+        found.refusals.push(
+          `${place} is of the cluster ${there}, the backup is of ${facts.clusterId}: restore to another directory`,
+        );
       }
     }
-    warnings.push(
+    found.warnings.push(
       `HDFS goes back to transaction ${facts.lastTxid}: DataNodes delete blocks of files written since; keep them stopped where those blocks matter`,
     );
   }
 
-  return {
-    steps: [
-      `build a name directory from the image at transaction ${facts.imageTxid} and the edits up to ${facts.lastTxid}, and read it offline`,
-      `place it as ${places.join(', ')}`,
-      ...(inPlace && settings.start !== undefined ? ['start the NameNode and wait until it serves'] : []),
-    ],
-    overwrites: looked.existing,
-    mustBeStopped,
-    refusals,
-    warnings,
-    neededBytes,
-    freeBytes: looked.freeBytes,
-  };
+  found.steps.push(
+    `build a name directory from the image at transaction ${facts.imageTxid} and the edits up to ${facts.lastTxid}, and read it offline`,
+    `place it as ${places.join(', ')}`,
+    ...(starts ? ['start the NameNode and wait until it serves'] : []),
+  );
+  return planOf(found);
 }
 
 /** A NameNode starts from the newest that it finds: where newer edits stay, the restore would change nothing. */

@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { toAppError } from '#common/errors.ts';
 import { statOrMissing } from '../configuration/tree.ts';
+import { addNeed } from '../findings.ts';
+import type { Findings } from '../findings.ts';
 import type { SourceIo } from '../source.ts';
 import type { PostgresFacts } from './facts.ts';
-import { addNeed } from './findings.ts';
-import type { Findings } from './findings.ts';
 import { isBesideName } from './names.ts';
 import { quoteLiteral } from './quote.ts';
 import { existingRoles } from './roles.ts';
