@@ -4,6 +4,7 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { AdminServiceClient, AdminServiceService } from '#common/gen/holdfast/v1/admin.ts';
 import type { TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
 import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
+import type { Source } from '#common/gen/holdfast/v1/types.ts';
 import { createAuthority, issueCertificate } from '#common/certificates.ts';
 import { systemClock } from '#common/clock.ts';
 import { grpcChannelCredentials } from '#common/tls.ts';
@@ -21,6 +22,10 @@ afterAll(async () => {
 
 const create = (spec: TaskSpec | undefined, requestId = '') => cluster.admin().createTask({ requestId, spec });
 const names = async () => (await cluster.admin().listTasks({ pageSize: 0, pageToken: '' })).tasks.map((task) => task.spec?.name);
+
+const policy = BackupPolicy.BACKUP_POLICY_FULL;
+const nameNode = (nameService: string): Source => ({ policy, kind: { $case: 'nameNode', value: { nameService } } });
+const dbService = (databases: string[]): Source => ({ policy, kind: { $case: 'dbService', value: { databases } } });
 
 describe('a task that is no good', () => {
   test.each<[string, Partial<TaskSpec>, RegExp]>([
@@ -58,6 +63,15 @@ describe('a task that is no good', () => {
       { mode: { $case: 'periodic', value: { startMs: 2n ** 63n - 1n, periodSeconds: 3600n } } },
       /before the year 10000/,
     ],
+    ['an age that no answer holds', { wantedAgeSeconds: 2n ** 63n - 1n }, /wanted age .* at most 100 years/],
+    [
+      'an age to keep that no answer holds',
+      { retention: { keepSeconds: 2n ** 63n - 1n, daily: 0, weekly: 0, monthly: 0 } },
+      /age up to which sets are kept .* at most 100 years/,
+    ],
+    ['an endless NameService with NUL', { sources: [nameNode('a\0'.repeat(1_000_000))] }, /NameService of NameNode is 1 to 255/],
+    ['50,000 databases', { sources: [dbService(Array.from({ length: 50_000 }, (_, n) => `db${n}`))] }, /at most 100 databases/],
+    ['a database twice', { sources: [dbService(['hivemeta', 'hivemeta'])] }, /"hivemeta" stands twice/],
   ])('%s: refused, nothing made', async (_what, changes, why) => {
     const before = await names();
     const error = await refusalOf(create(taskSpec('good_name', changes)));

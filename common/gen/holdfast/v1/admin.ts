@@ -399,12 +399,12 @@ export interface TaskSpec {
   retention:
     | Retention
     | undefined;
-  /** How old the newest good set may become before an alarm; 0: two periods, for a periodic task. */
+  /** How old the newest good set may become before an alarm, at most 100 years; 0: two periods, for a periodic task. */
   wantedAgeSeconds: bigint;
 }
 
 export interface Retention {
-  /** Every set younger than this is kept; 0: age keeps nothing. */
+  /** Every set younger than this is kept, at most 100 years; 0: age keeps nothing. */
   keepSeconds: bigint;
   /** The newest set of each of the last so many days, ISO weeks and months (UTC) that have one is kept. */
   daily: number;
