@@ -9,7 +9,7 @@ import { forgetAgent } from './forget-agent.ts';
 import { pageByName, pageRequest } from './from-proto.ts';
 import { mutate } from './mutate.ts';
 import { settingsOf } from './settings.ts';
-import { agentMessage } from './to-proto.ts';
+import { agentMessage, spaceMessage } from './to-proto.ts';
 
 type Names = 'getAgent' | 'listAgents' | 'forgetAgent' | 'getSpace' | 'getConfig';
 
@@ -47,9 +47,7 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
     }),
 
     getSpace: adminCall(log, async (_request: api.GetSpaceRequest) => ({
-      nodes: agents()
-        .filter(({ vault, host }) => vault !== undefined || host !== undefined)
-        .map(({ node, vault, host }) => ({ node, managementRole: roleOf(node), vault: vault?.space, spool: host?.spool })),
+      nodes: agents().map((facts) => spaceMessage(facts, roleOf(facts.node))),
     })),
 
     getConfig: adminCall(log, async (_request: api.GetConfigRequest) => ({ settings: settingsOf(config) })),

@@ -89,6 +89,22 @@ describe('what is shown', () => {
   });
 });
 
+test('space tells of a vault that is away, and when it was last seen', async () => {
+  const vault = { totalBytes: 40_000_000_000n, freeBytes: 30_000_000_000n, usedByBackupsBytes: 5_000_000_000n };
+  const mn1 = { node: 'mn1', managementRole: 'active', vault, spool: undefined, connected: true, lastSeenMs: AT };
+  const away = { node: 'mn2', managementRole: 'standby', vault: undefined, spool: undefined, connected: false, lastSeenMs: AT };
+  fake.answers = { getSpace: () => ({ nodes: [mn1, away, { ...away, node: 'mn3', lastSeenMs: 0n }] }) };
+  const { out } = await fake.run('space');
+  expect(out.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+    ['NODE', 'CONNECTED', 'ROLE', 'VAULT', 'FREE', 'BACKUPS', 'SPOOL FREE', 'LAST SEEN'],
+    ['mn1', 'yes', 'active', '40 GB', '30 GB', '5 GB', '-', '2026-11-24T09:30:00Z'],
+    ['mn2', 'no', 'standby', '-', '-', '-', '-', '2026-11-24T09:30:00Z'],
+    ['mn3', 'no', 'standby', '-', '-', '-', '-', '-'],
+    [''],
+  ]);
+  expect(JSON.parse((await fake.run('space', '--json')).out)[2]).toMatchObject({ vault: null, connected: false, lastSeen: null });
+});
+
 describe('a task', () => {
   test('is created from the options', async () => {
     fake.answers = { createTask: () => ({ task: task() }) };

@@ -163,10 +163,29 @@ describe('an agent', () => {
       // Again and again: the agent's own heartbeats say otherwise in between.
       agent.say({ $case: 'heartbeat', value: { host, vault: vaultFacts('mn2', 7n) } });
       const { nodes } = await cluster.admin().getSpace({});
-      expect(nodes.map(({ node, vault, spool }) => [node, vault?.freeBytes, spool?.freeBytes])).toEqual([['mn2', 7n, 10n]]);
+      expect(nodes.map(({ node, vault, spool }) => [node, vault?.freeBytes, spool?.freeBytes])).toEqual([
+        ['mn1', undefined, undefined],
+        ['mn2', 7n, 10n],
+      ]);
     });
     agent.leave();
     await until(async () => expect((await shown())?.connected).toBe(false));
+  });
+
+  test('that is away has a row without figures among the space, and one that never came too', async () => {
+    const agent = await cluster.agent('mn2', { vault: vaultFacts('mn2') });
+    const space = async () => (await cluster.admin().getSpace({})).nodes;
+    await until(async () =>
+      expect((await space())[1]).toMatchObject({ connected: true, vault: { freeBytes: expect.anything() } }),
+    );
+    agent.leave();
+    await until(async () => expect((await space())[1]?.connected).toBe(false));
+    const nothing = { vault: undefined, spool: undefined, connected: false };
+    expect(await space()).toEqual([
+      { node: 'mn1', managementRole: 'active', ...nothing, lastSeenMs: 0n },
+      { node: 'mn2', managementRole: 'standby', ...nothing, lastSeenMs: expect.any(BigInt) },
+    ]);
+    expect((await space())[1]?.lastSeenMs).toBeGreaterThan(0n);
   });
 });
 
