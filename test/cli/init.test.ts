@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -115,6 +115,25 @@ describe('holdfast init', () => {
     const { status, err } = await make(...more);
     expect(status).toBe(2);
     expect(err).toMatch(message);
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  test('says of a directory that is a file, or lies in one, to name a directory: 2', async () => {
+    await writeFile(join(root, 'file'), 'kept');
+    for (const name of ['file', 'file/made']) {
+      const { status, err } = await cli(['init', '--directory', join(root, name), '--controller', 'ctl', '--active', 'mn1']);
+      expect(err).toMatch(/^error: look into .*ENOTDIR.*\nnext: Name a directory/);
+      expect(status).toBe(2);
+    }
+    expect(await readFile(join(root, 'file'), 'utf8')).toBe('kept');
+  });
+
+  test('says what it was making where that cannot be made', async () => {
+    // Beside it stands, while it is built, a directory of a longer name.
+    const directory = join(root, 'a'.repeat(250));
+    const { status, err } = await cli(['init', '--directory', directory, '--controller', 'ctl', '--active', 'mn1']);
+    expect(err.replace(directory, 'DIR')).toMatch(/^error: make DIR: ENAMETOOLONG.*\nnext: Name a shorter path/);
+    expect(status).toBe(2);
     expect(await readdir(root)).toEqual([]);
   });
 });
