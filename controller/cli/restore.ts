@@ -72,6 +72,7 @@ export function addRestore(program: Command, context: Context): void {
         ),
       );
       context.print(restores.map(restoreView), () => {
+        if (restores.length === 0) return say(context.terminal, 'no restores');
         printTable(context.terminal, ['restore', 'state', 'set', 'sources', 'created', 'last run'], restores.map(row));
       });
     });

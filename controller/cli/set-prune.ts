@@ -58,7 +58,9 @@ function summary(verdicts: readonly SetVerdict[]): string {
 const COLUMNS = ['set', 'task', 'created', 'verdict', 'why'];
 
 function print(context: Context, verdicts: readonly SetVerdict[]): void {
-  context.print(verdicts, () => printTable(context.terminal, COLUMNS, verdicts.map(row)));
+  context.print(verdicts, () => {
+    if (verdicts.length > 0) printTable(context.terminal, COLUMNS, verdicts.map(row));
+  });
 }
 
 function row({ setId, task, createdMs, stays, reasons }: SetVerdict): string[] {

@@ -45,6 +45,55 @@ describe('a list', () => {
     expect(JSON.parse((await fake.run('run', 'list', '--json')).out)).toEqual([]);
   });
 
+  test.each([
+    ['task list', { listTasks: () => ({ tasks: [], nextPageToken: '' }) }, 'no tasks'],
+    ['run list', { listRuns: () => ({ runs: [], nextPageToken: '' }) }, 'no runs'],
+    ['set list', { listSets: () => ({ sets: [], nextPageToken: '' }) }, 'no backup file sets'],
+    ['restore list', { listRestores: () => ({ restores: [], nextPageToken: '' }) }, 'no restores'],
+  ])('that is empty says so: %s', async (words, answers, sentence) => {
+    fake.answers = answers;
+    expect(await fake.run(...words.split(' '))).toEqual({ status: 0, out: '', err: `${sentence}\n` });
+    expect(await fake.run(...words.split(' '), '--json')).toEqual({ status: 0, out: '[]\n', err: '' });
+  });
+
+  describe.each(['run', 'set'])('%s list of a task', (noun) => {
+    const none = () => {
+      throw new AppError('NOT_FOUND', 'no');
+    };
+    const nothing = {
+      listRuns: () => ({ runs: [], nextPageToken: '' }),
+      listSets: () => ({ sets: [], nextPageToken: '' }),
+      getTask: none,
+      getRestore: none,
+    };
+    const list = (...more: string[]) => fake.run(noun, 'list', '--task', 'nope', ...more);
+
+    test.each([[[]], [['--json']]])('whose name nobody knows is not found, with %j', async (more) => {
+      fake.answers = nothing;
+      const { status, out, err } = await list(...more);
+      expect({ status, out }).toEqual({ status: 3, out: '' });
+      expect(err).toMatch(/^error: no task or restore is named "nope".*\nnext: .*holdfast task list/);
+    });
+
+    test('that exists, and has none yet, is told as none', async () => {
+      fake.answers = { ...nothing, getTask: () => ({ task: task() }) };
+      const { status, out, err } = await list();
+      expect({ status, out }).toEqual({ status: 0, out: '' });
+      expect(err).toMatch(/^no .*s of nope$/m);
+    });
+
+    test('of which only a restore, a run or a set has the name is told as none or listed', async () => {
+      for (const known of [
+        { getRestore: () => ({ restore: undefined }) },
+        { listRuns: () => ({ runs: [run(RUN_STATE_FAILED)], nextPageToken: '' }) },
+        { listSets: () => ({ sets: [set()], nextPageToken: '' }) },
+      ]) {
+        fake.answers = { ...nothing, ...known };
+        expect((await list()).status).toBe(0);
+      }
+    });
+  });
+
   test('is fetched page by page to its end', async () => {
     fake.answers = {
       listTasks: ({ pageToken }: { pageToken: string }) => ({
