@@ -6,7 +6,9 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { AppError, ERROR_CODES } from '#common/errors.ts';
 import type { ErrorCode } from '#common/errors.ts';
+import { Agent } from '#common/gen/holdfast/v1/admin.ts';
 import { RunState } from '#common/gen/holdfast/v1/types.ts';
+import type { Source } from '#common/gen/holdfast/v1/types.ts';
 import { cli, startFake } from './fake-controller.ts';
 import type { FakeController } from './fake-controller.ts';
 import { AT, run, set, task } from './samples.ts';
@@ -121,6 +123,26 @@ describe('what is shown', () => {
     const [periodic, other] = JSON.parse((await fake.run('task', 'list', '--json')).out);
     expect(Object.keys(other)).toEqual(Object.keys(periodic));
     expect(other).toMatchObject({ mode: 'manual', start: null, nextStart: null, periodSeconds: null });
+  });
+
+  test('is null in JSON where it is not there, whatever its type', async () => {
+    const narrow: Source = { policy: 1, kind: { $case: 'nameNode', value: { nameService: '' } } };
+    fake.answers = {
+      listTasks: () => ({ tasks: [task({ spec: { ...task().spec!, sources: [narrow] } })], nextPageToken: '' }),
+      listRuns: () => ({ runs: [run(RUN_STATE_SUCCESSFUL, { setId: '' })], nextPageToken: '' }),
+      getAgent: () => ({ agent: Agent.fromPartial({ node: 'mn2', managementRole: 'standby' }) }),
+      listRunLog: () => ({ lines: [{ timeMs: AT, level: 'info', source: '', message: 'begun' }], nextPageToken: '' }),
+      getConfig: () => ({ settings: [{ name: 'address', value: '', defaultValue: '', meaning: 'Where.' }] }),
+    };
+    const json = async (words: string): Promise<unknown> =>
+      JSON.parse((await fake.run(...words.split(' '), '--json')).out) as unknown;
+    expect(await json('task list')).toMatchObject([
+      { lastRunId: null, keepSeconds: null, wantedAgeSeconds: null, daily: 0, sources: [{ nameService: null }] },
+    ]);
+    expect(await json('run list')).toMatchObject([{ setId: null, queuePosition: null }]);
+    expect(await json('agent show mn2')).toMatchObject({ version: null, vault: null, lastSeen: null });
+    expect(await json('run log r1')).toMatchObject([{ source: null, message: 'begun' }]);
+    expect(await json('config show')).toMatchObject([{ value: null, defaultValue: null, differs: false }]);
   });
 
   test('of a run that stored nothing is no set: there is none', async () => {
