@@ -3,7 +3,9 @@ import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { loadAgentConfig } from '../../agent/config.ts';
+import { parse } from 'yaml';
+import { agentConfigSchema, loadAgentConfig } from '../../agent/config.ts';
+import { ALARM_TABLES } from '../../agent/sources/postgres/exclude.ts';
 import { loadControllerConfig } from '../../controller/config.ts';
 import { cli } from './fake-controller.ts';
 
@@ -71,6 +73,20 @@ describe('holdfast init', () => {
     expect(agent).toContain('directory: "/srv/x/LocalBackup"');
     expect(agent).toContain('url: "https://10.0.0.2:999"');
     expect(await read('nodes/dn1/agent.yaml')).not.toContain('vault:');
+  });
+
+  test('shows sources that the agent takes, and defaults that are those', async () => {
+    await make();
+    const starter = await read('nodes/dn1/agent.yaml');
+    const [own = '', sources = ''] = starter.split('sources: {}\n');
+    // As a person does it: the braces and the first # away, and then the # of each setting.
+    const settings = sources.replaceAll(/^#/gm, '').replaceAll(/^( +)# ([A-Za-z]+: )/gm, '$1$2');
+    const { oms, ...others } = agentConfigSchema.parse(parse(`${own}sources:\n${settings}`)).sources;
+    expect(oms).toMatchObject({
+      database: { excludeDataOf: ALARM_TABLES },
+      catalogue: expect.stringMatching(/catalogue\.sqlite$/),
+    });
+    expect(Object.keys(others).toSorted()).toEqual(['dbService', 'ldapServer', 'nameNode']);
   });
 
   test('makes two controllers of one catalogue, that share the key for grants', async () => {
