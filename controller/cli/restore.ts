@@ -90,7 +90,7 @@ export function addRestore(program: Command, context: Context): void {
 
 function addWhat(command: Command): Command {
   return command
-    .option('--source <name>', 'only this source of the set; repeat for each', collect)
+    .option('--source <source>', 'only this source of the set; repeat for each', collect)
     .option('--rename-database <from=to>', 'of OMS and DBService: restore under another name; repeat for each', collect)
     .option('--to-directory <dir>', 'into this directory of the node instead; nothing running is touched')
     .option('--other-version', 'although the backup is of another version of Holdfast; recorded')
