@@ -17,7 +17,12 @@ interface CodeEntry {
 /** Exit statuses: 2 bad input, 3 not found, 4 refused in the present state, 5 failed, 6 unreachable, 7 not allowed, 8 damaged data, 9 no space. */
 export const ERROR_CODES = {
   INVALID: { grpc: status.INVALID_ARGUMENT, exit: 2, retryable: false, hint: 'Correct the input and try again.' },
-  NOT_FOUND: { grpc: status.NOT_FOUND, exit: 3, retryable: false, hint: 'List what exists and check the name.' },
+  NOT_FOUND: {
+    grpc: status.NOT_FOUND,
+    exit: 3,
+    retryable: false,
+    hint: 'List what exists and check the name: holdfast task, run, set, restore or agent list.',
+  },
   ALREADY_EXISTS: { grpc: status.ALREADY_EXISTS, exit: 4, retryable: false, hint: 'Choose another name.' },
   REFUSED: {
     grpc: status.FAILED_PRECONDITION,

@@ -1,4 +1,3 @@
-import { AppError } from '#common/errors.ts';
 import * as api from '#common/gen/holdfast/v1/admin.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
@@ -8,6 +7,7 @@ import { adminCall } from './answer.ts';
 import { forgetAgent } from './forget-agent.ts';
 import { pageByName, pageRequest } from './from-proto.ts';
 import { mutate } from './mutate.ts';
+import { notFound } from './not-found.ts';
 import { settingsOf } from './settings.ts';
 import { agentMessage, spaceMessage } from './to-proto.ts';
 
@@ -29,7 +29,7 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
   return {
     getAgent: adminCall(log, async ({ node }: api.GetAgentRequest) => {
       const facts = agents().find((each) => each.node === node);
-      if (facts === undefined) throw new AppError('NOT_FOUND', `no agent of a node ${JSON.stringify(node)} was heard of`);
+      if (facts === undefined) throw notFound('agent', `no agent of a node ${JSON.stringify(node)} was heard of`);
       return { agent: agentMessage(facts, roleOf(node)) };
     }),
 

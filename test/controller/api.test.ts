@@ -227,6 +227,20 @@ describe('what is not there', () => {
     expect([error.code, error.details]).toEqual([status.NOT_FOUND, expect.stringContaining('no_such_task')]);
   });
 
+  test.each([
+    ['task', () => cluster.admin().getTask({ name: 'nowhere' })],
+    ['run', () => cluster.admin().getRun({ id: 'nowhere' })],
+    ['restore', () => cluster.admin().getRestore({ name: 'nowhere' })],
+    ['agent', () => cluster.admin().getAgent({ node: 'nowhere' })],
+    ['agent', () => cluster.admin().forgetAgent({ requestId: '', node: 'nowhere' })],
+  ])('a %s names the command that lists what is', async (kind, ask) => {
+    const [trailer] = (await refusalOf(ask())).metadata.get('holdfast-fault-bin');
+    expect(JSON.parse(String(trailer))).toMatchObject({
+      code: 'NOT_FOUND',
+      hint: expect.stringContaining(`holdfast ${kind} list`),
+    });
+  });
+
   test('a run that is watched', async () => {
     const error = await new Promise<ServiceError>((resolve) => {
       const watching = cluster.client().watchRun({ id: 'nowhere' });
