@@ -17,7 +17,12 @@ interface CodeEntry {
 /** Exit statuses: 2 bad input, 3 not found, 4 refused in the present state, 5 failed, 6 unreachable, 7 not allowed, 8 damaged data, 9 no space. */
 export const ERROR_CODES = {
   INVALID: { grpc: status.INVALID_ARGUMENT, exit: 2, retryable: false, hint: 'Correct the input and try again.' },
-  NOT_FOUND: { grpc: status.NOT_FOUND, exit: 3, retryable: false, hint: 'List what exists and check the name.' },
+  NOT_FOUND: {
+    grpc: status.NOT_FOUND,
+    exit: 3,
+    retryable: false,
+    hint: 'List what exists and check the name: holdfast task, run, set, restore or agent list.',
+  },
   ALREADY_EXISTS: { grpc: status.ALREADY_EXISTS, exit: 4, retryable: false, hint: 'Choose another name.' },
   REFUSED: {
     grpc: status.FAILED_PRECONDITION,
@@ -94,9 +99,8 @@ export function toAppError(caught: unknown, doing: string): AppError {
       ? new AppError('TIMEOUT', `${doing}: timed out`, { cause: caught })
       : new AppError('STOPPED', `${doing}: stopped`, { cause: caught });
   }
-  const system = systemCode(caught);
-  const message = `${doing}: ${caught instanceof Error ? caught.message : String(caught)}`;
-  return new AppError(system, message, { cause: caught });
+  const { code, ...hint } = systemFault(caught) ?? { code: 'FAILED' };
+  return new AppError(code, `${doing}: ${caught instanceof Error ? caught.message : String(caught)}`, { cause: caught, ...hint });
 }
 
 /** A message of gRPC holds 4 MiB: a fault with a list of a million files must not be one that can never be told. */
@@ -117,28 +121,27 @@ function isAbort(error: Error): boolean {
   return error.name === 'AbortError' || error.name === 'TimeoutError';
 }
 
-function systemCode(caught: unknown): ErrorCode {
-  const code = caught instanceof Error && 'code' in caught ? caught.code : undefined;
-  switch (code) {
-    case 'ENOENT':
-      return 'NOT_FOUND';
-    case 'EADDRINUSE':
-      return 'REFUSED';
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return 'NO_SPACE';
-    case 'EACCES':
-    case 'EPERM':
-      return 'FORBIDDEN';
-    case 'ECONNREFUSED':
-    case 'ECONNRESET':
-    case 'EPIPE':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return 'UNAVAILABLE';
-    case 'ETIMEDOUT':
-      return 'TIMEOUT';
-    default:
-      return 'FAILED';
-  }
+/** What the operating system says, and what to do about it where that is not what to do about the code. */
+const SYSTEM: Readonly<Record<string, { readonly code: ErrorCode; readonly hint?: string }>> = {
+  ENOENT: { code: 'NOT_FOUND', hint: 'Name a path that exists, or make it.' },
+  EISDIR: { code: 'INVALID', hint: 'Name a file: this is a directory.' },
+  ENOTDIR: { code: 'INVALID', hint: 'Name a directory, or a path through directories only: what stands there is a file.' },
+  ENAMETOOLONG: { code: 'INVALID', hint: 'Name a shorter path.' },
+  EACCES: { code: 'FORBIDDEN', hint: 'Run it as a user who may read and write there, or change its owner or mode.' },
+  EPERM: { code: 'FORBIDDEN', hint: 'Run it as a user who may read and write there, or change its owner or mode.' },
+  EROFS: { code: 'FORBIDDEN', hint: 'Name a place on a file system that can be written, or mount this one so.' },
+  EADDRINUSE: { code: 'REFUSED' },
+  ENOSPC: { code: 'NO_SPACE' },
+  EDQUOT: { code: 'NO_SPACE' },
+  ECONNREFUSED: { code: 'UNAVAILABLE' },
+  ECONNRESET: { code: 'UNAVAILABLE' },
+  EPIPE: { code: 'UNAVAILABLE' },
+  EHOSTUNREACH: { code: 'UNAVAILABLE' },
+  ENETUNREACH: { code: 'UNAVAILABLE' },
+  ETIMEDOUT: { code: 'TIMEOUT' },
+};
+
+function systemFault(caught: unknown) {
+  const code = caught instanceof Error && 'code' in caught ? String(caught.code) : '';
+  return Object.hasOwn(SYSTEM, code) ? SYSTEM[code] : undefined;
 }

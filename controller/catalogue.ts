@@ -1,9 +1,12 @@
 /** The catalogue of a configuration: a file in stateDirectory, which one process at a time may use, or a database on PostgreSQL. */
-import { mkdir } from 'node:fs/promises';
+import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { toAppError } from '#common/errors.ts';
 import { claimDirectory } from '#common/only-one.ts';
 import type { ControllerConfig } from './config.ts';
 import type { Database } from './store/database.ts';
+import { noCatalogue } from './store/migrate.ts';
+import type { WhereEmpty } from './store/migrate.ts';
 import { openPostgres, openPostgresStore } from './store/postgres.ts';
 import type { PostgresOptions } from './store/postgres-options.ts';
 import { openSqlite, openSqliteStore } from './store/sqlite.ts';
@@ -24,12 +27,16 @@ export async function openCatalogue(config: Where): Promise<{ readonly store: St
   return { store, ...closing };
 }
 
-/** Without asking for the lead. */
-export async function openDatabase(config: Where): Promise<{ readonly database: Database } & AsyncDisposable> {
+/** Without asking for the lead. @throws AppError NOT_FOUND when there is no catalogue and none is to be made */
+export async function openDatabase(
+  config: Where,
+  whereEmpty: WhereEmpty,
+): Promise<{ readonly database: Database } & AsyncDisposable> {
   const { postgres } = config.catalogue;
+  if (postgres === undefined && whereEmpty === 'none') await requireFile(fileOf(config));
   const { value: database, ...closing } = await opened(
     config,
-    () => (postgres === undefined ? openSqlite(fileOf(config)) : openPostgres(optionsOf(postgres))),
+    () => (postgres === undefined ? openSqlite(fileOf(config), whereEmpty) : openPostgres(optionsOf(postgres), whereEmpty)),
     (open) => open.db.destroy(),
   );
   return { database, ...closing };
@@ -49,6 +56,16 @@ async function opened<T>(
   held.defer(() => close(value));
   const kept = held.move();
   return { value, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** Opening it would make it. */
+async function requireFile(path: string): Promise<void> {
+  try {
+    await access(path);
+  } catch (error) {
+    const appError = toAppError(error, `open the catalogue ${path}`);
+    throw appError.code === 'NOT_FOUND' ? noCatalogue(path) : appError;
+  }
 }
 
 function fileOf({ stateDirectory }: Where): string {

@@ -10,23 +10,28 @@ import { loadControllerConfig } from './config.ts';
 import type { Database } from './store/database.ts';
 import { exportCatalogue } from './store/export.ts';
 import { importCatalogue } from './store/import.ts';
-import type { RowCounts } from './store/import.ts';
+import type { RowCounts } from './store/catalogue-file.ts';
 import { currentLead, following } from './store/leadership.ts';
 
-/** The file is there whole or not at all. */
-export async function exportTo(file: string, configFile: string): Promise<void> {
+/** The file is there whole or not at all. @returns how many rows of each table. @throws AppError NOT_FOUND: nothing is made to be exported */
+export async function exportTo(file: string, configFile: string): Promise<RowCounts> {
   await requireAbsent(file);
-  await using open = await openDatabase(await loadControllerConfig(configFile));
+  await using open = await openDatabase(await loadControllerConfig(configFile), 'none');
   const { database } = open;
   const before = await requireNoLeader(database);
   const part = `${file}.part`;
   try {
-    await pipeline(exportCatalogue(database), createWriteStream(part, { mode: 0o600, flush: true }));
+    let rows: RowCounts = {};
+    const lines = async function* () {
+      rows = yield* exportCatalogue(database);
+    };
+    await pipeline(lines, createWriteStream(part, { mode: 0o600, flush: true }));
     // What a controller writes from now on would be in the old catalogue alone.
     const after = await requireNoLeader(database);
     if (after !== before) throw new AppError('REFUSED', `a controller has led on the catalogue ${database.name} meanwhile`);
     await rename(part, file);
     await syncDirectory(dirname(file));
+    return rows;
   } catch (error) {
     await rm(part, { force: true });
     throw toAppError(error, `export the catalogue ${database.name} to ${file}`);
@@ -35,7 +40,7 @@ export async function exportTo(file: string, configFile: string): Promise<void> 
 
 /** All rows of the file, or none. */
 export async function importFrom(file: string, configFile: string): Promise<RowCounts> {
-  await using open = await openDatabase(await loadControllerConfig(configFile));
+  await using open = await openDatabase(await loadControllerConfig(configFile), 'make');
   const { database } = open;
   await requireNoLeader(database);
   try {

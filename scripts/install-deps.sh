@@ -8,14 +8,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+usage() { echo 'usage: install-deps.sh [--without hdfs] [--for-tests] [--for-bench]'; }
 packages=(postgresql postgresql-client slapd ldap-utils zstd attr tar openssl curl)
 hdfs=yes
 while [ $# -gt 0 ]; do
   case $1 in
-    --without) shift; [ "${1-}" = hdfs ] || { echo "usage: install-deps.sh [--without hdfs] [--for-tests] [--for-bench]" >&2; exit 2; }; hdfs=no ;;
+    --without) shift; [ "${1-}" = hdfs ] || { usage >&2; exit 2; }; hdfs=no ;;
     --for-tests) packages+=(python3 python3-venv zsh python3-aiosmtpd snmp snmptrapd iproute2 procps) for_tests=yes ;;
     --for-bench) packages+=(openssh-server openssh-client) ;;
-    *) echo "usage: install-deps.sh [--without hdfs] [--for-tests] [--for-bench]" >&2; exit 2 ;;
+    -h | --help) usage; sed -n '2,/^set /s/^# \{0,1\}//p' scripts/install-deps.sh; exit 0 ;;
+    *) usage >&2; exit 2 ;;
   esac
   shift
 done
@@ -23,7 +25,7 @@ missing=()
 
 main() {
   find_missing
-  [ ${#missing[@]} -eq 0 ] || install_packages
+  if [ ${#missing[@]} -gt 0 ]; then install_packages; else allow_starting; fi
   install_npm
 }
 
@@ -57,13 +59,24 @@ install_packages() {
 }
 
 # Debian starts servers as it installs them, on the ports that a production server of this machine may want.
+policy=${POLICY_RC_D-/usr/sbin/policy-rc.d} # a test has another
+ours='# Made by install-deps.sh of Holdfast while it installs; removed by it afterwards, or the next time.'
+
+# A file of somebody else stays, and says what is started. Ours is a leftover of an installation that was killed.
 forbid_starting() {
-  local policy=/usr/sbin/policy-rc.d
-  [ ! -e $policy ] || return 0
-  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
-  "${as_root[@]}" chmod 755 $policy
+  [ ! -e "$policy" ] || is_ours || return 0
+  printf '#!/bin/sh\n%s\nexit 101\n' "$ours" | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 755 "$policy"
   # shellcheck disable=SC2064 # as_root is to be expanded now
-  trap "${as_root[*]} rm -f $policy" EXIT
+  trap "${as_root[*]} rm -f '$policy'" EXIT
+}
+
+allow_starting() {
+  if is_ours && [ -w "$(dirname "$policy")" ]; then rm -f "$policy"; fi
+}
+
+is_ours() {
+  grep -qsxF "$ours" "$policy"
 }
 
 install_npm() {

@@ -5,6 +5,7 @@ import { clear } from '../alarms/alarms.ts';
 import type { Change, EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
 import { runningShares } from '../engine/tell-agents.ts';
+import { notFound } from './not-found.ts';
 
 /** @throws AppError NOT_FOUND; REFUSED for one that is there, is needed, or has work. */
 export async function forgetAgent(change: Change, io: EngineIo, node: string): Promise<void> {
@@ -27,9 +28,7 @@ export async function forgetAgent(change: Change, io: EngineIo, node: string): P
     });
   }
   if ((await change.agent(node)) === undefined) {
-    throw new AppError('NOT_FOUND', `no agent of a node ${JSON.stringify(node)} was heard of`, {
-      hint: 'See: holdfast agent list',
-    });
+    throw notFound('agent', `no agent of a node ${JSON.stringify(node)} was heard of`);
   }
   await change.deleteAgent(node);
   for (const { id } of [ALARMS.agentLost, ALARMS.certificateExpiring]) await clear(change, io, id, node);

@@ -32,6 +32,7 @@ export function taskDefinition(spec: TaskSpec | undefined, now: number, limits: 
       source: sources[index]?.source,
       full: policy === BackupPolicy.BACKUP_POLICY_FULL || policy === BackupPolicy.BACKUP_POLICY_UNSPECIFIED,
       databases: sources[index]?.databases ?? [],
+      nameService: sources[index]?.nameService ?? '',
     })),
     targetKnown: spec.target?.pathType?.$case === 'localDir',
     retention,
@@ -111,11 +112,19 @@ export function sourceNames(names: readonly string[]): SourceName[] {
   return [...new Set(names.filter(isSourceName))];
 }
 
+/** Each renames one database of a source, which has at most 100; a longer path no file system takes. */
+const MOST_RENAMES = 100;
+const LONGEST_DIRECTORY = 4095;
 const RENAME = /^[^=\0/]{1,63}=[^=\0/]{1,63}$/;
 
 /** @throws AppError INVALID */
 export function restoreOptions(message: OptionsMessage | undefined): RestoreOptions {
   const { renameDatabases = [], directory = '', otherVersion = false, otherTopology = false } = message ?? {};
+  if (renameDatabases.length > MOST_RENAMES || directory.length > LONGEST_DIRECTORY) {
+    throw invalid('the options of the restore were not accepted', [
+      `at most ${MOST_RENAMES} databases are renamed, and a directory has at most ${LONGEST_DIRECTORY} characters`,
+    ]);
+  }
   const faults = [
     ...renameDatabases.filter((text) => !RENAME.test(text)).map((text) => `${JSON.stringify(text)} does not say from=to`),
     ...(directory === '' || (directory.startsWith('/') && !directory.includes('\0') && !directory.split('/').includes('..'))

@@ -1,4 +1,3 @@
-import { AppError } from '#common/errors.ts';
 import * as api from '#common/gen/holdfast/v1/admin.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
@@ -8,8 +7,9 @@ import { adminCall } from './answer.ts';
 import { forgetAgent } from './forget-agent.ts';
 import { pageByName, pageRequest } from './from-proto.ts';
 import { mutate } from './mutate.ts';
+import { notFound } from './not-found.ts';
 import { settingsOf } from './settings.ts';
-import { agentMessage } from './to-proto.ts';
+import { agentMessage, spaceMessage } from './to-proto.ts';
 
 type Names = 'getAgent' | 'listAgents' | 'forgetAgent' | 'getSpace' | 'getConfig';
 
@@ -29,7 +29,7 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
   return {
     getAgent: adminCall(log, async ({ node }: api.GetAgentRequest) => {
       const facts = agents().find((each) => each.node === node);
-      if (facts === undefined) throw new AppError('NOT_FOUND', `no agent of a node ${JSON.stringify(node)} was heard of`);
+      if (facts === undefined) throw notFound('agent', `no agent of a node ${JSON.stringify(node)} was heard of`);
       return { agent: agentMessage(facts, roleOf(node)) };
     }),
 
@@ -47,9 +47,7 @@ export function nodeCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
     }),
 
     getSpace: adminCall(log, async (_request: api.GetSpaceRequest) => ({
-      nodes: agents()
-        .filter(({ vault, host }) => vault !== undefined || host !== undefined)
-        .map(({ node, vault, host }) => ({ node, managementRole: roleOf(node), vault: vault?.space, spool: host?.spool })),
+      nodes: agents().map((facts) => spaceMessage(facts, roleOf(facts.node))),
     })),
 
     getConfig: adminCall(log, async (_request: api.GetConfigRequest) => ({ settings: settingsOf(config) })),

@@ -11,6 +11,7 @@ import type { Queries } from '../store/store.ts';
 import { adminCall } from './answer.ts';
 import { invalid, pageByName, pageRequest, restoreOptions, sourceNames } from './from-proto.ts';
 import { mutate } from './mutate.ts';
+import { notFound } from './not-found.ts';
 import { presentRun } from './present-run.ts';
 import { requireSet } from './sets.ts';
 import { restoreMessage } from './to-proto.ts';
@@ -108,7 +109,7 @@ function overrides({ otherVersion, otherTopology }: { otherVersion: boolean; oth
 
 async function requireRestore(from: Queries, name: string): Promise<Restore> {
   const restore = await from.restore(name);
-  if (restore === undefined) throw new AppError('NOT_FOUND', `there is no restore named ${JSON.stringify(name)}`);
+  if (restore === undefined) throw notFound('restore', `there is no restore named ${JSON.stringify(name)}`);
   return restore;
 }
 

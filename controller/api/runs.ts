@@ -7,6 +7,7 @@ import type { Queries } from '../store/store.ts';
 import { adminCall, adminStream } from './answer.ts';
 import { LARGEST_RECORDS_PAGE, pageRequest } from './from-proto.ts';
 import { mutate } from './mutate.ts';
+import { notFound } from './not-found.ts';
 import { presentRun, presentRuns } from './present-run.ts';
 
 type Names = 'getRun' | 'listRuns' | 'watchRun' | 'stopRun' | 'listRunLog';
@@ -58,6 +59,6 @@ export function runCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
 
 async function requireRun(from: Queries, id: string): Promise<Run> {
   const run = await from.run(id);
-  if (run === undefined) throw new AppError('NOT_FOUND', `there is no run ${JSON.stringify(id)}`);
+  if (run === undefined) throw notFound('run', `there is no run ${JSON.stringify(id)}`);
   return run;
 }

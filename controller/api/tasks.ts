@@ -13,6 +13,7 @@ import type { Queries } from '../store/store.ts';
 import { adminCall } from './answer.ts';
 import { pageByName, pageRequest, taskDefinition } from './from-proto.ts';
 import { mutate } from './mutate.ts';
+import { notFound } from './not-found.ts';
 import { presentRun } from './present-run.ts';
 import { taskMessage } from './to-proto.ts';
 
@@ -159,7 +160,7 @@ function anchoredAs(before: Schedule, after: Schedule): Schedule {
 
 async function requireTask(from: Queries, name: string): Promise<Task> {
   const task = await from.task(name);
-  if (task === undefined) throw new AppError('NOT_FOUND', `there is no task named ${JSON.stringify(name)}`);
+  if (task === undefined) throw notFound('task', `there is no task named ${JSON.stringify(name)}`);
   return task;
 }
 

@@ -5,6 +5,7 @@ import type {
   Alarm as AlarmMessage,
   AlarmDelivery,
   BackupFileSet,
+  NodeSpace,
   Restore as RestoreMessage,
   Run as RunMessage,
   SourceRun as SourceRunMessage,
@@ -169,6 +170,12 @@ export function restoreMessage(restore: Restore, last: Run | undefined): Restore
 export function agentMessage(facts: AgentFacts, role: string): AgentMessage {
   const { node, connected, version, sources, host, vault, lastSeenMs } = facts;
   return { node, connected, version, sources: [...sources], host, vault, managementRole: role, lastSeenMs: time(lastSeenMs) };
+}
+
+/** What an agent that is away last said of its space is not how things stand. */
+export function spaceMessage({ node, connected, host, vault, lastSeenMs }: AgentFacts, managementRole: string): NodeSpace {
+  const now = connected ? { vault: vault?.space, spool: host?.spool } : { vault: undefined, spool: undefined };
+  return { node, managementRole, ...now, connected, lastSeenMs: time(lastSeenMs) };
 }
 
 export function alarmMessage(alarm: Alarm, deliveries: readonly Delivery[]): AlarmMessage {

@@ -19,7 +19,7 @@ export function addAgent(program: Command, context: Context): void {
 
   agent
     .command('list')
-    .description('List the agents that have ever connected.')
+    .description('List the agents that have ever connected, and those of both management nodes.')
     .action(async () => {
       const agents = await context.withApi((api) =>
         api.list(

@@ -4,6 +4,7 @@ import { AppError } from '#common/errors.ts';
 import { SOURCE_NAMES } from '#common/names.ts';
 import type { Context } from './context.ts';
 import { LATE_CHOICES } from './task-mode.ts';
+import { POLICY_CHOICES, TARGETS } from './task-spec.ts';
 
 /** Arguments and options whose values the controller knows: how to list them. */
 const NAMED: Readonly<Record<string, { list: string; field: string }>> = {
@@ -14,6 +15,20 @@ const NAMED: Readonly<Record<string, { list: string; field: string }>> = {
   node: { list: 'agent list', field: 'node' },
   pattern: { list: 'config show', field: 'name' },
 };
+
+/** Options that take one of a few words, by their placeholder. */
+const FIXED: Readonly<Record<string, readonly string[]>> = {
+  source: SOURCE_NAMES,
+  policy: POLICY_CHOICES,
+  target: TARGETS,
+  late: LATE_CHOICES,
+};
+
+/** The daemon is no command of this program: its words stand here, and a test compares them with its help. */
+const DAEMON: readonly Pick<Completed, 'path' | 'words' | 'argument'>[] = [
+  { path: 'controller', words: ['export', 'import', '--config', '--help'], argument: undefined },
+  ...['export', 'import'].map((verb) => ({ path: `controller ${verb}`, words: ['--config', '--help'], argument: 'file' })),
+];
 
 export function addCompletion(program: Command, context: Context): void {
   program
@@ -31,13 +46,15 @@ export function addCompletion(program: Command, context: Context): void {
 }
 
 function bashScript(program: Command): string {
-  const commands = walk(program, '');
-  const words = commands.map(({ path, words: own }) => `    '${path}') words='${own.join(' ')}' ;;`);
+  const own = walk(program, '');
+  const commands = [...own, ...DAEMON];
+  const words = commands.map(({ path, words: known }) => `    '${path}') words='${known.join(' ')}' ;;`);
   const named = commands.flatMap(({ path, argument }) => {
+    if (argument === 'file') return [`    '${path}') COMPREPLY=($(compgen -f -- "$current")); return ;;`];
     const known = NAMED[argument ?? ''];
-    return known === undefined ? [] : [`    '${path}') _holdfast_names ${known.list} ${known.field} ;;`];
+    return known === undefined ? [] : [`    '${path}') words="$(_holdfast_names ${known.list} ${known.field})" ;;`];
   });
-  const valued = optionsOf(program, commands).filter(({ value }) => value !== undefined);
+  const valued = optionsOf(program, own).filter(({ value }) => value !== undefined);
   return `# Completion of holdfast for bash (and zsh by bashcompinit). Made by: holdfast completion
 _holdfast_names() { # noun verb field: what the controller lists; silent when it cannot be reached
   holdfast "$1" "$2" --json 2>/dev/null | sed -n 's/^    "'"$3"'": "\\([^"]*\\)",\\{0,1\\}$/\\1/p'
@@ -65,7 +82,7 @@ ${words.join('\n')}
   case $current in
     -*) ;;
     *) case $command in
-${named.map((line) => line.replace(/\) (.*) ;;$/, `) words="$($1)" ;;`)).join('\n')}
+${named.join('\n')}
     esac ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -87,7 +104,6 @@ function walk(command: Command, path: string): Completed[] {
   const flags = [...help.visibleOptions(command), ...help.visibleGlobalOptions(command)].flatMap(({ long }) => long ?? []);
   const argument = command.registeredArguments[0]?.name();
   const shells = argument === 'shell' ? ['bash', 'zsh'] : [];
-  // The daemon is no command of this program.
   const names = [...children.map((child) => child.name()), ...(path === '' ? ['controller'] : []), ...shells];
   return [
     { path, words: [...names, ...flags], argument, command },
@@ -107,7 +123,6 @@ function valueReply(value: string): string {
   if (known !== undefined) return reply(`-W "$(_holdfast_names ${known.list} ${known.field})"`);
   if (value === 'file') return reply('-f');
   if (value === 'dir') return reply('-d');
-  if (value === 'late') return reply(`-W '${LATE_CHOICES.join(' ')}'`);
-  if (value === 'name') return reply(`-W '${SOURCE_NAMES.join(' ')}'`);
-  return ':';
+  const fixed = FIXED[value];
+  return fixed === undefined ? ':' : reply(`-W '${fixed.join(' ')}'`);
 }

@@ -38,9 +38,9 @@ function matching(pattern: string): (setting: Setting) => boolean {
   return ({ name }) => whole.test(name.toLowerCase());
 }
 
-/** One without a default differs from nothing. */
+/** One without a default differs from nothing; one without a value is not in force, as those of PostgreSQL on SQLite. */
 function differs({ value, defaultValue }: Setting): boolean {
-  return defaultValue !== '' && value !== defaultValue;
+  return value !== '' && defaultValue !== '' && value !== defaultValue;
 }
 
 function row(setting: Setting): string[] {

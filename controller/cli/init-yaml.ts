@@ -100,9 +100,11 @@ sources: {}
 #      user: postgres
 #      passwordFile: /etc/holdfast/secrets/oms-db
 #      name: oms
-#      # Tables whose data are left out; alarm tables by default.
-#      # excludeDataOf: ["public.alarm*"]
+#      # Tables whose data are left out. The default, which a list of your own replaces: those of alarms, as restored ones would be wrong.
+#      # excludeDataOf: ["*.t_alarm*"]
 #    configuration: [/opt/oms/conf]
+#    # Where the controller of a catalogue on SQLite runs on this node: its catalogue is backed up with OMS (tasks, pins, history).
+#    # catalogue: /etc/holdfast/controller/state/catalogue.sqlite
 #  dbService:
 #    host: 127.0.0.1
 #    port: 5432

@@ -44,13 +44,14 @@ export function addInit(program: Command, context: Context): void {
 export async function init(layout: Layout, now: number): Promise<void> {
   const target = layout.directory;
   await requireEmpty(target);
-  await mkdir(dirname(target), { recursive: true });
-  const building = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
+  let building: string | undefined;
   try {
+    await mkdir(dirname(target), { recursive: true });
+    building = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
     await build(building, layout, now);
     await rename(building, target);
   } catch (error) {
-    await rm(building, { recursive: true, force: true });
+    if (building !== undefined) await rm(building, { recursive: true, force: true });
     throw toAppError(error, `make ${target}`);
   }
 }

@@ -13,9 +13,10 @@ export function printJson(terminal: Terminal, value: unknown): void {
 
 /**
  * An answer of the API as JSON: integers of 64 bits are strings; a field `xMs` becomes `x`, in RFC 3339 or null when it has not
- * happened; what is not there is null.
+ * happened; what is not there is null, and the API tells that by an empty text.
  */
 export function toJson(value: unknown): Json {
+  if (value === '') return null;
   if (typeof value === 'bigint') return value.toString();
   if (Array.isArray(value)) return value.map(toJson);
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;

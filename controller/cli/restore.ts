@@ -72,6 +72,7 @@ export function addRestore(program: Command, context: Context): void {
         ),
       );
       context.print(restores.map(restoreView), () => {
+        if (restores.length === 0) return say(context.terminal, 'no restores');
         printTable(context.terminal, ['restore', 'state', 'set', 'sources', 'created', 'last run'], restores.map(row));
       });
     });
@@ -89,7 +90,7 @@ export function addRestore(program: Command, context: Context): void {
 
 function addWhat(command: Command): Command {
   return command
-    .option('--source <name>', 'only this source of the set; repeat for each', collect)
+    .option('--source <source>', 'only this source of the set; repeat for each', collect)
     .option('--rename-database <from=to>', 'of OMS and DBService: restore under another name; repeat for each', collect)
     .option('--to-directory <dir>', 'into this directory of the node instead; nothing running is touched')
     .option('--other-version', 'although the backup is of another version of Holdfast; recorded')

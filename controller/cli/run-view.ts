@@ -58,6 +58,7 @@ export function runView(run: Run) {
     kind: runKind(run),
     state: runState(run.state),
     trigger: runTrigger(run),
+    queuePosition: run.queuePosition === 0 ? undefined : run.queuePosition,
     sources: run.sources.map((source) => ({ ...source, state: runState(source.state) })),
   };
 }

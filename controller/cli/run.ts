@@ -6,6 +6,7 @@ import { newRequestId } from './connect.ts';
 import type { Api } from './connect.ts';
 import type { Context } from './context.ts';
 import { followRun, requireSuccess } from './follow.ts';
+import { noneOf, requireKnownName } from './of-task.ts';
 import { present, readLimit } from './options.ts';
 import { printFields, printLines, printTable, size, time } from './output.ts';
 import { createProgress } from './progress.ts';
@@ -33,15 +34,19 @@ export function addRun(program: Command, context: Context): void {
     .option('--limit <n>', 'how many at most', '50')
     .action(async (options: { task?: string; limit: string }) => {
       const limit = readLimit(options.limit);
-      const runs = await context.withApi((api) =>
-        api.list(
+      const { task } = options;
+      const runs = await context.withApi(async (api) => {
+        const found = await api.list(
           Admin.listRuns,
-          (page) => ({ ...page, task: options.task ?? '' }),
+          (page) => ({ ...page, task: task ?? '' }),
           (response) => response.runs,
           limit,
-        ),
-      );
+        );
+        if (found.length === 0 && task !== undefined) await requireKnownName(api, task);
+        return found;
+      });
       context.print(runs.map(runView), () => {
+        if (runs.length === 0) return say(context.terminal, noneOf('runs', task));
         printTable(
           context.terminal,
           ['run', 'kind', 'task', 'state', 'by', 'when', 'took', 'set', 'why'],

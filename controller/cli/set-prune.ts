@@ -35,15 +35,30 @@ async function prune(context: Context, api: Api, task: string, { dryRun, yes }: 
     print(context, plan);
     return say(context.terminal, `${summary(plan)}; nothing was deleted`);
   }
-  if (yes !== true && context.terminal.interactive) {
-    const going = plan.filter(({ stays }) => !stays);
-    printTable({ ...context.terminal, out: context.terminal.err }, COLUMNS, going.map(row));
-  }
-  await requireConsent(context.terminal, `delete these ${leaving(plan)} backup file sets from every vault, for ever`, yes);
-  // What stands now is judged anew: only what is told here goes.
+  await agree(context, plan, yes, () => ask(true));
   const done = await ask(false);
   print(context, done);
   say(context.terminal, `${summary(done)}; those are being deleted`);
+}
+
+/** What goes is judged anew when it is done, and a person takes time: asked again until all that would go now was shown. */
+async function agree(
+  context: Context,
+  plan: readonly SetVerdict[],
+  yes: boolean | undefined,
+  judgeAnew: () => Promise<readonly SetVerdict[]>,
+): Promise<void> {
+  const going = plan.filter(({ stays }) => !stays);
+  if (yes !== true && context.terminal.interactive) {
+    printTable({ ...context.terminal, out: context.terminal.err }, COLUMNS, going.map(row));
+  }
+  await requireConsent(context.terminal, `delete these ${going.length} backup file sets from every vault, for ever`, yes);
+  if (yes === true) return;
+  const shown = new Set(going.map(({ setId }) => setId));
+  const now = await judgeAnew();
+  if (now.every(({ setId, stays }) => stays || shown.has(setId))) return;
+  say(context.terminal, 'meanwhile more sets would go; nothing was deleted yet');
+  await agree(context, now, yes, judgeAnew);
 }
 
 function leaving(verdicts: readonly SetVerdict[]): number {
@@ -58,7 +73,9 @@ function summary(verdicts: readonly SetVerdict[]): string {
 const COLUMNS = ['set', 'task', 'created', 'verdict', 'why'];
 
 function print(context: Context, verdicts: readonly SetVerdict[]): void {
-  context.print(verdicts, () => printTable(context.terminal, COLUMNS, verdicts.map(row)));
+  context.print(verdicts, () => {
+    if (verdicts.length > 0) printTable(context.terminal, COLUMNS, verdicts.map(row));
+  });
 }
 
 function row({ setId, task, createdMs, stays, reasons }: SetVerdict): string[] {

@@ -6,6 +6,7 @@ import { callThrough } from './call-through.ts';
 import { requireConsent } from './confirm.ts';
 import { newRequestId } from './connect.ts';
 import type { Context } from './context.ts';
+import { noneOf, requireKnownName } from './of-task.ts';
 import { present, readLimit } from './options.ts';
 import { printFields, printTable, size, time } from './output.ts';
 import { addSetImport } from './set-import.ts';
@@ -23,15 +24,19 @@ export function addSet(program: Command, context: Context): void {
     .option('--limit <n>', 'how many at most', '1000')
     .action(async (options: { task?: string; limit: string }) => {
       const limit = readLimit(options.limit);
-      const sets = await context.withApi((api) =>
-        api.list(
+      const { task } = options;
+      const sets = await context.withApi(async (api) => {
+        const found = await api.list(
           Admin.listSets,
-          (page) => ({ ...page, task: options.task ?? '' }),
+          (page) => ({ ...page, task: task ?? '' }),
           (response) => response.sets,
           limit,
-        ),
-      );
+        );
+        if (found.length === 0 && task !== undefined) await requireKnownName(api, task);
+        return found;
+      });
       context.print(sets.map(setView), () => {
+        if (sets.length === 0) return say(context.terminal, noneOf('backup file sets', task));
         printTable(context.terminal, SET_COLUMNS, sets.map(setRow));
       });
     });

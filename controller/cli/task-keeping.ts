@@ -56,5 +56,6 @@ export function describeWantedAge({ wantedAgeSeconds, mode }: Pick<TaskSpec, 'wa
 
 export function keepingView({ copies, retention, wantedAgeSeconds }: Keeping) {
   const { keepSeconds = 0n, daily = 0, weekly = 0, monthly = 0 } = retention ?? {};
-  return { copies, keepSeconds, daily, weekly, monthly, wantedAgeSeconds };
+  const given = (seconds: bigint) => (seconds === 0n ? undefined : seconds);
+  return { copies, keepSeconds: given(keepSeconds), daily, weekly, monthly, wantedAgeSeconds: given(wantedAgeSeconds) };
 }

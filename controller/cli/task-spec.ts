@@ -30,13 +30,16 @@ const POLICIES: Readonly<Record<string, BackupPolicy>> = {
   'full-every-n': BackupPolicy.BACKUP_POLICY_FULL_EVERY_N,
 };
 
+export const POLICY_CHOICES = Object.keys(POLICIES);
+export const TARGETS = ['LocalDir'];
+
 export function addTaskOptions(command: Command): Command {
   return command
-    .option('--source <name>', `${SOURCE_NAMES.join(', ')}; repeat for each`, collect)
-    .option('--policy <policy>', `${Object.keys(POLICIES).join(', ')}; these sources take full only`)
-    .option('--database <name>', 'of DBService: only these databases; repeat for each', collect)
-    .option('--name-service <name>', 'of NameNode: its NameService; another one than the agent has is refused')
-    .option('--target <type>', 'where backups go: LocalDir')
+    .option('--source <source>', `${SOURCE_NAMES.join(', ')}; repeat for each`, collect)
+    .option('--policy <policy>', `${POLICY_CHOICES.join(', ')}; these sources take full only`)
+    .option('--database <database>', 'of DBService: only these databases; repeat for each', collect)
+    .option('--name-service <service>', 'of NameNode: its NameService; another one than the agent has is refused')
+    .option('--target <target>', `where backups go: ${TARGETS.join(', ')}`)
     .option('--every <duration>', 'run by a period: 30m, 24h, 7d; more than 120s')
     .option(
       '--start <time>',
@@ -62,8 +65,10 @@ export function addTaskOptions(command: Command): Command {
 
 /** `base` is what is there already; options change parts of it. @throws AppError INVALID */
 export function applyOptions(base: TaskSpec, options: TaskOptions, nowMs: number): TaskSpec {
-  if (options.target !== undefined && options.target !== 'LocalDir') {
-    throw new AppError('INVALID', `the target ${JSON.stringify(options.target)} is not known`, { hint: 'Targets: LocalDir.' });
+  if (options.target !== undefined && !TARGETS.includes(options.target)) {
+    throw new AppError('INVALID', `the target ${JSON.stringify(options.target)} is not known`, {
+      hint: `Targets: ${TARGETS.join(', ')}.`,
+    });
   }
   return {
     ...base,
@@ -159,7 +164,7 @@ function readPolicy(text: string): BackupPolicy {
   const policy = POLICIES[text];
   if (policy !== undefined) return policy;
   throw new AppError('INVALID', `the policy ${JSON.stringify(text)} is not known`, {
-    hint: `Policies: ${Object.keys(POLICIES).join(', ')}.`,
+    hint: `Policies: ${POLICY_CHOICES.join(', ')}.`,
   });
 }
 

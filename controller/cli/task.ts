@@ -48,6 +48,7 @@ export function addTask(program: Command, context: Context): void {
         ),
       );
       context.print(tasks.map(taskView), () => {
+        if (tasks.length === 0) return say(context.terminal, 'no tasks');
         printTable(context.terminal, TASK_COLUMNS, tasks.map(taskRow));
       });
     });

@@ -47,6 +47,9 @@ const rowSchema = z.strictObject({
 });
 const trailerSchema = z.strictObject({ rows: z.record(z.string(), z.int()), sha256: z.string() });
 
+/** Of each table. */
+export type RowCounts = Readonly<Record<string, number>>;
+
 export type Header = z.infer<typeof headerSchema>;
 export type Trailer = z.infer<typeof trailerSchema>;
 export type Line =

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Transaction } from 'kysely';
 import { TABLES, TABLE_NAMES, headerLine, rowLine, trailerLine } from './catalogue-file.ts';
-import type { Row, TableName } from './catalogue-file.ts';
+import type { Row, RowCounts, TableName } from './catalogue-file.ts';
 import type { Database } from './database.ts';
 import { SCHEMA_VERSION } from './migrate.ts';
 import type { Schema } from './schema.ts';
@@ -11,8 +11,8 @@ import type { Schema } from './schema.ts';
 /** Few enough that a page of the longest records is small. */
 const PAGE_ROWS = 500;
 
-/** Its lines, to be written as they come. @throws AppError when the database is lost; then there is no trailer. */
-export async function* exportCatalogue({ kind, db }: Database): AsyncGenerator<string, void, undefined> {
+/** Its lines, to be written as they come, and at last the number of its rows. @throws AppError when the database is lost; then there is no trailer. */
+export async function* exportCatalogue({ kind, db }: Database): AsyncGenerator<string, RowCounts, undefined> {
   const sum = createHash('sha256');
   const counts: Record<string, number> = {};
   const told = (line: string) => {
@@ -33,6 +33,7 @@ export async function* exportCatalogue({ kind, db }: Database): AsyncGenerator<s
       }
     }
     yield trailerLine({ rows: counts, sha256: sum.digest('hex') });
+    return counts;
   } finally {
     // Nothing was changed; this ends it also when the reader of the lines went away.
     await snapshot.rollback().execute();

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Transaction } from 'kysely';
 import { AppError } from '#common/errors.ts';
 import { NUMBERED_TABLES, TABLE_NAMES } from './catalogue-file.ts';
-import type { Row, TableName } from './catalogue-file.ts';
+import type { Row, RowCounts, TableName } from './catalogue-file.ts';
 import type { Database } from './database.ts';
 import { readCatalogueFile } from './read-catalogue-file.ts';
 import type { Schema } from './schema.ts';
@@ -11,8 +11,6 @@ import { transact } from './transact.ts';
 
 /** Rows a statement; both databases take some ten thousand parameters. */
 const BATCH_ROWS = 200;
-
-export type RowCounts = Readonly<Record<string, number>>;
 
 /**
  * Whoever leads on this database loses the lead with it. `open` opens the file from its beginning: it is read once to see that it is

@@ -14,8 +14,11 @@ export const SCHEMA_VERSION = STEPS.length;
 /** Any number, the same for every controller. */
 const MIGRATION_LOCK = 7_203_114_801;
 
-/** @throws AppError REFUSED when a newer version has written here. */
-export async function migrate(database: Database): Promise<void> {
+/** An empty database is made a catalogue, or is `none`: who is to read what is there must not make it. */
+export type WhereEmpty = 'make' | 'none';
+
+/** @throws AppError REFUSED when a newer version has written here, NOT_FOUND when nothing has and nothing is to be made. */
+export async function migrate(database: Database, whereEmpty: WhereEmpty = 'make'): Promise<void> {
   const { kind, name } = database;
   await inTransaction(database, async (step) => {
     if (kind === 'postgres') await sql`SELECT pg_advisory_xact_lock(${sql.lit(MIGRATION_LOCK)})`.execute(step);
@@ -30,11 +33,18 @@ export async function migrate(database: Database): Promise<void> {
       );
     }
     if (version === SCHEMA_VERSION) return;
+    if (version === 0 && whereEmpty === 'none') throw noCatalogue(name);
     for (const statements of STEPS.slice(version)) {
       for (const statement of statements) await sql.raw(statementFor(kind, statement)).execute(step);
     }
     if (version < 2) await fillSetColumns(step);
     await writeVersion(kind, step);
+  });
+}
+
+export function noCatalogue(name: string): AppError {
+  return new AppError('NOT_FOUND', `there is no catalogue in ${name}: no controller was ever started on it`, {
+    hint: 'Name the controller.yaml that the controller runs with: by its stateDirectory or catalogue.postgres the catalogue is found.',
   });
 }
 

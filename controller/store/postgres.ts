@@ -7,6 +7,7 @@ import { toAppError } from '#common/errors.ts';
 import { storable } from './database.ts';
 import type { Database } from './database.ts';
 import { migrate } from './migrate.ts';
+import type { WhereEmpty } from './migrate.ts';
 import { openStore } from './open-store.ts';
 import { CatalogueClient } from './postgres-client.ts';
 import { isLost, postgresError } from './postgres-error.ts';
@@ -21,7 +22,7 @@ export async function openPostgresStore(where: PostgresOptions, options: StoreOp
 }
 
 /** The database with the tables of this version. @throws AppError UNAVAILABLE, INVALID, REFUSED */
-export async function openPostgres(where: PostgresOptions): Promise<Database> {
+export async function openPostgres(where: PostgresOptions, whereEmpty?: WhereEmpty): Promise<Database> {
   const { name, config } = await poolConfig(where);
   const pool = new Pool({ ...config, Client: CatalogueClient });
   // A connection was lost while idle: the next one who uses the pool gets a new one, or is told that there is none.
@@ -32,7 +33,7 @@ export async function openPostgres(where: PostgresOptions): Promise<Database> {
     db: new Kysely<Schema>({ dialect: new PostgresDialect({ pool: adapt(pool, name) }) }),
   };
   try {
-    await migrate(database);
+    await migrate(database, whereEmpty);
     return database;
   } catch (error) {
     await database.db.destroy();

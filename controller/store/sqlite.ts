@@ -10,6 +10,7 @@ import { storable } from './database.ts';
 import type { Database } from './database.ts';
 import { takeLead } from './leadership.ts';
 import { migrate } from './migrate.ts';
+import type { WhereEmpty } from './migrate.ts';
 import { openStore } from './open-store.ts';
 import type { Schema } from './schema.ts';
 import { sqliteError } from './sqlite-error.ts';
@@ -31,14 +32,14 @@ export async function openSqliteStore(path: string, options: StoreOptions = {}):
 }
 
 /** The file with the tables of this version; whoever leads goes on to. */
-export async function openSqlite(path: string): Promise<Database> {
+export async function openSqlite(path: string, whereEmpty?: WhereEmpty): Promise<Database> {
   const database: Database = {
     kind: 'sqlite',
     name: path,
     db: new Kysely<Schema>({ dialect: new Dialect(openFile(path), path) }),
   };
   try {
-    await migrate(database);
+    await migrate(database, whereEmpty);
     return database;
   } catch (error) {
     await database.db.destroy();

@@ -6,7 +6,9 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { AppError, ERROR_CODES } from '#common/errors.ts';
 import type { ErrorCode } from '#common/errors.ts';
+import { Agent } from '#common/gen/holdfast/v1/admin.ts';
 import { RunState } from '#common/gen/holdfast/v1/types.ts';
+import type { Source } from '#common/gen/holdfast/v1/types.ts';
 import { cli, startFake } from './fake-controller.ts';
 import type { FakeController } from './fake-controller.ts';
 import { AT, run, set, task } from './samples.ts';
@@ -45,6 +47,55 @@ describe('a list', () => {
     expect(JSON.parse((await fake.run('run', 'list', '--json')).out)).toEqual([]);
   });
 
+  test.each([
+    ['task list', { listTasks: () => ({ tasks: [], nextPageToken: '' }) }, 'no tasks'],
+    ['run list', { listRuns: () => ({ runs: [], nextPageToken: '' }) }, 'no runs'],
+    ['set list', { listSets: () => ({ sets: [], nextPageToken: '' }) }, 'no backup file sets'],
+    ['restore list', { listRestores: () => ({ restores: [], nextPageToken: '' }) }, 'no restores'],
+  ])('that is empty says so: %s', async (words, answers, sentence) => {
+    fake.answers = answers;
+    expect(await fake.run(...words.split(' '))).toEqual({ status: 0, out: '', err: `${sentence}\n` });
+    expect(await fake.run(...words.split(' '), '--json')).toEqual({ status: 0, out: '[]\n', err: '' });
+  });
+
+  describe.each(['run', 'set'])('%s list of a task', (noun) => {
+    const none = () => {
+      throw new AppError('NOT_FOUND', 'no');
+    };
+    const nothing = {
+      listRuns: () => ({ runs: [], nextPageToken: '' }),
+      listSets: () => ({ sets: [], nextPageToken: '' }),
+      getTask: none,
+      getRestore: none,
+    };
+    const list = (...more: string[]) => fake.run(noun, 'list', '--task', 'nope', ...more);
+
+    test.each([[[]], [['--json']]])('whose name nobody knows is not found, with %j', async (more) => {
+      fake.answers = nothing;
+      const { status, out, err } = await list(...more);
+      expect({ status, out }).toEqual({ status: 3, out: '' });
+      expect(err).toMatch(/^error: no task or restore is named "nope".*\nnext: .*holdfast task list/);
+    });
+
+    test('that exists, and has none yet, is told as none', async () => {
+      fake.answers = { ...nothing, getTask: () => ({ task: task() }) };
+      const { status, out, err } = await list();
+      expect({ status, out }).toEqual({ status: 0, out: '' });
+      expect(err).toMatch(/^no .*s of nope$/m);
+    });
+
+    test('of which only a restore, a run or a set has the name is told as none or listed', async () => {
+      for (const known of [
+        { getRestore: () => ({ restore: undefined }) },
+        { listRuns: () => ({ runs: [run(RUN_STATE_FAILED)], nextPageToken: '' }) },
+        { listSets: () => ({ sets: [set()], nextPageToken: '' }) },
+      ]) {
+        fake.answers = { ...nothing, ...known };
+        expect((await list()).status).toBe(0);
+      }
+    });
+  });
+
   test('is fetched page by page to its end', async () => {
     fake.answers = {
       listTasks: ({ pageToken }: { pageToken: string }) => ({
@@ -74,6 +125,26 @@ describe('what is shown', () => {
     expect(other).toMatchObject({ mode: 'manual', start: null, nextStart: null, periodSeconds: null });
   });
 
+  test('is null in JSON where it is not there, whatever its type', async () => {
+    const narrow: Source = { policy: 1, kind: { $case: 'nameNode', value: { nameService: '' } } };
+    fake.answers = {
+      listTasks: () => ({ tasks: [task({ spec: { ...task().spec!, sources: [narrow] } })], nextPageToken: '' }),
+      listRuns: () => ({ runs: [run(RUN_STATE_SUCCESSFUL, { setId: '' })], nextPageToken: '' }),
+      getAgent: () => ({ agent: Agent.fromPartial({ node: 'mn2', managementRole: 'standby' }) }),
+      listRunLog: () => ({ lines: [{ timeMs: AT, level: 'info', source: '', message: 'begun' }], nextPageToken: '' }),
+      getConfig: () => ({ settings: [{ name: 'address', value: '', defaultValue: '', meaning: 'Where.' }] }),
+    };
+    const json = async (words: string): Promise<unknown> =>
+      JSON.parse((await fake.run(...words.split(' '), '--json')).out) as unknown;
+    expect(await json('task list')).toMatchObject([
+      { lastRunId: null, keepSeconds: null, wantedAgeSeconds: null, daily: 0, sources: [{ nameService: null }] },
+    ]);
+    expect(await json('run list')).toMatchObject([{ setId: null, queuePosition: null }]);
+    expect(await json('agent show mn2')).toMatchObject({ version: null, vault: null, lastSeen: null });
+    expect(await json('run log r1')).toMatchObject([{ source: null, message: 'begun' }]);
+    expect(await json('config show')).toMatchObject([{ value: null, defaultValue: null, differs: false }]);
+  });
+
   test('of a run that stored nothing is no set: there is none', async () => {
     fake.answers = { getRun: () => ({ run: run(RUN_STATE_FAILED) }) };
     expect((await fake.run('run', 'show', 'r1')).out).not.toMatch(/^set /m);
@@ -87,6 +158,22 @@ describe('what is shown', () => {
     fake.answers = { getTask: () => ({ task: task() }) };
     expect((await fake.run('task', 'show', 'nightly')).out).toMatch(/^sources +OMS, DBService \(hivemeta\)$/m);
   });
+});
+
+test('space tells of a vault that is away, and when it was last seen', async () => {
+  const vault = { totalBytes: 40_000_000_000n, freeBytes: 30_000_000_000n, usedByBackupsBytes: 5_000_000_000n };
+  const mn1 = { node: 'mn1', managementRole: 'active', vault, spool: undefined, connected: true, lastSeenMs: AT };
+  const away = { node: 'mn2', managementRole: 'standby', vault: undefined, spool: undefined, connected: false, lastSeenMs: AT };
+  fake.answers = { getSpace: () => ({ nodes: [mn1, away, { ...away, node: 'mn3', lastSeenMs: 0n }] }) };
+  const { out } = await fake.run('space');
+  expect(out.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+    ['NODE', 'CONNECTED', 'ROLE', 'VAULT', 'FREE', 'BACKUPS', 'SPOOL FREE', 'LAST SEEN'],
+    ['mn1', 'yes', 'active', '40 GB', '30 GB', '5 GB', '-', '2026-11-24T09:30:00Z'],
+    ['mn2', 'no', 'standby', '-', '-', '-', '-', '2026-11-24T09:30:00Z'],
+    ['mn3', 'no', 'standby', '-', '-', '-', '-', '-'],
+    [''],
+  ]);
+  expect(JSON.parse((await fake.run('space', '--json')).out)[2]).toMatchObject({ vault: null, connected: false, lastSeen: null });
 });
 
 describe('a task', () => {

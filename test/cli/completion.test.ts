@@ -49,8 +49,37 @@ describe('completion in bash', () => {
     [['set', 'prune', '--dr'], ['--dry-run']],
     [['config', 'show', 'limits.w'], ['limits.waitingRuns']],
     [['task', 'run', 'weekly', 'n'], ['nightly']],
+    [
+      ['task', 'create', 'x', '--policy', 'full'],
+      ['full', 'full-then-incremental', 'full-every-n'],
+    ],
+    [['task', 'create', 'x', '--target', ''], ['LocalDir']],
+    [['task', 'create', 'x', '--source', 'N'], ['NameNode']],
+    [['task', 'create', 'x', '--database', ''], []],
+    [['task', 'create', 'x', '--name-service', ''], []],
+    [['restore', 'create', 'x', '--source', 'O'], ['OMS']],
+    [
+      ['controller', ''],
+      ['export', 'import', '--config', '--help'],
+    ],
+    [['--config', 'x', 'controller', 'e'], ['export']],
+    [
+      ['controller', 'export', '--'],
+      ['--config', '--help'],
+    ],
+    [['controller', 'import', 'package-lo'], ['package-lock.json']],
+    [['controller', '--config', 'package-lo'], ['package-lock.json']],
   ])('completes %j to %j', async (words, expected) => {
     expect(await complete(...words)).toEqual(expected);
+  });
+
+  test('knows every word of the daemon', async () => {
+    const { stdout } = await execa('scripts/holdfast', ['controller', '--help']);
+    const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name).filter((name) => name !== 'help');
+    const options = [...stdout.matchAll(/^ {2}(?:-., )?(--[a-z]+)/gm)]
+      .map(([, flag]) => flag)
+      .filter((flag) => flag !== '--version');
+    expect((await complete('controller', '')).toSorted()).toEqual([...commands, ...options].map(String).toSorted());
   });
 
   test('completes names of tasks that the controller knows', async () => {

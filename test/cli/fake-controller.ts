@@ -26,9 +26,10 @@ export async function cli(
   args: readonly string[],
   env: Record<string, string> = {},
   signal: AbortSignal = new AbortController().signal,
+  interactive = false,
 ): Promise<Outcome> {
   const [out, err] = [new PassThrough(), new PassThrough()];
-  const status = await runCli(args, { out, err, interactive: false, env, clock: systemClock, signal });
+  const status = await runCli(args, { out, err, interactive, env, clock: systemClock, signal });
   const text = (stream: PassThrough) => String(stream.read() ?? '');
   return { status, out: text(out), err: text(err) };
 }

@@ -1,4 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import type { Command } from 'commander';
@@ -85,11 +87,44 @@ test('the entry script runs the command line and passes its exit status on', asy
 });
 
 test.each([
+  ['help controller', 'Usage: holdfast controller '],
+  ['controller --help', 'Usage: holdfast controller '],
+  ['help agent', 'Usage: holdfast agent '],
+  ['--help', 'Usage: holdfast '],
+])('the entry script: holdfast %s explains', async (args, usage) => {
+  const { exitCode, stdout, stderr } = await execa('scripts/holdfast', args.split(' '), { reject: false, stdin: 'ignore' });
+  expect([exitCode, stderr, stdout.slice(0, usage.length)]).toEqual([0, '', usage]);
+});
+
+/** Both read the file named first, and differ in what they do not know of it. */
+test.each([
+  ['agent --config CLIENT', /: stateDirectory: /],
+  ['--config CLIENT agent', /: stateDirectory: /],
+  ['--config CLIENT agent forget dn1', /needs a yes/],
+  ['agent --config CLIENT forget dn1', /needs a yes/],
+])('the entry script: holdfast %s goes where its words say', async (args, message) => {
+  const directory = await mkdtemp(join(tmpdir(), 'holdfast-entry-'));
+  const client = join(directory, 'client.yaml');
+  await writeFile(client, 'controller: localhost:1\n');
+  const words = args.replace('CLIENT', client).split(' ');
+  const { stderr } = await execa('scripts/holdfast', words, { reject: false, stdin: 'ignore' });
+  await rm(directory, { recursive: true });
+  expect(stderr).toMatch(message);
+});
+
+test.each([
   ['agent', 2, /a command is missing\nnext: /],
   ['agent --config /nowhere', 3, /^error: read the configuration \/nowhere: ENOENT/],
   ['agent --config /nowhere list', 3, /^error: read the configuration \/nowhere: ENOENT/],
   ['agent --json show x --config /nowhere', 3, /^error: read the configuration \/nowhere: ENOENT/],
+  ['agent --config /nowhere forget dn1 --yes', 3, /^error: read the configuration \/nowhere: ENOENT/],
+  ['--config /nowhere agent forget dn1 --yes', 3, /^error: read the configuration \/nowhere: ENOENT/],
+  ['agent --config=/nowhere --bogus', 2, /^error: unknown option '--bogus'/],
   ['controller --config /nowhere', 3, /^error: read the configuration \/nowhere: ENOENT/],
+  ['--config /nowhere controller', 3, /^error: read the configuration \/nowhere: ENOENT/],
+  ['--config controller controller', 2, /^error: read the configuration controller: EISDIR/],
+  ['--config /nowhere controller export /tmp/never', 3, /^error: read the configuration \/nowhere: ENOENT/],
+  ['controller', 2, /^error: required option '--config <file>' not specified/],
 ])('the entry script: holdfast %s ends with %i', async (args, status, message) => {
   const { exitCode, stderr } = await execa('scripts/holdfast', args.split(' '), { reject: false, stdin: 'ignore' });
   expect(exitCode).toBe(status);

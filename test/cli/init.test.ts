@@ -1,9 +1,11 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { loadAgentConfig } from '../../agent/config.ts';
+import { parse } from 'yaml';
+import { agentConfigSchema, loadAgentConfig } from '../../agent/config.ts';
+import { ALARM_TABLES } from '../../agent/sources/postgres/exclude.ts';
 import { loadControllerConfig } from '../../controller/config.ts';
 import { cli } from './fake-controller.ts';
 
@@ -73,6 +75,20 @@ describe('holdfast init', () => {
     expect(await read('nodes/dn1/agent.yaml')).not.toContain('vault:');
   });
 
+  test('shows sources that the agent takes, and defaults that are those', async () => {
+    await make();
+    const starter = await read('nodes/dn1/agent.yaml');
+    const [own = '', sources = ''] = starter.split('sources: {}\n');
+    // As a person does it: the braces and the first # away, and then the # of each setting.
+    const settings = sources.replaceAll(/^#/gm, '').replaceAll(/^( +)# ([A-Za-z]+: )/gm, '$1$2');
+    const { oms, ...others } = agentConfigSchema.parse(parse(`${own}sources:\n${settings}`)).sources;
+    expect(oms).toMatchObject({
+      database: { excludeDataOf: ALARM_TABLES },
+      catalogue: expect.stringMatching(/catalogue\.sqlite$/),
+    });
+    expect(Object.keys(others).toSorted()).toEqual(['dbService', 'ldapServer', 'nameNode']);
+  });
+
   test('makes two controllers of one catalogue, that share the key for grants', async () => {
     const { out } = await make('--controller', 'ctl2:999');
     expect(out).toContain('controller-2/    copy to ctl2');
@@ -115,6 +131,25 @@ describe('holdfast init', () => {
     const { status, err } = await make(...more);
     expect(status).toBe(2);
     expect(err).toMatch(message);
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  test('says of a directory that is a file, or lies in one, to name a directory: 2', async () => {
+    await writeFile(join(root, 'file'), 'kept');
+    for (const name of ['file', 'file/made']) {
+      const { status, err } = await cli(['init', '--directory', join(root, name), '--controller', 'ctl', '--active', 'mn1']);
+      expect(err).toMatch(/^error: look into .*ENOTDIR.*\nnext: Name a directory/);
+      expect(status).toBe(2);
+    }
+    expect(await readFile(join(root, 'file'), 'utf8')).toBe('kept');
+  });
+
+  test('says what it was making where that cannot be made', async () => {
+    // Beside it stands, while it is built, a directory of a longer name.
+    const directory = join(root, 'a'.repeat(250));
+    const { status, err } = await cli(['init', '--directory', directory, '--controller', 'ctl', '--active', 'mn1']);
+    expect(err.replace(directory, 'DIR')).toMatch(/^error: make DIR: ENAMETOOLONG.*\nnext: Name a shorter path/);
+    expect(status).toBe(2);
     expect(await readdir(root)).toEqual([]);
   });
 });

@@ -277,6 +277,17 @@ describe('config show', () => {
     expect(err).toBe('* differs from the default\n');
   });
 
+  test('marks nothing that is not in force: it has a default and no value', async () => {
+    const idle = { name: 'catalogue.postgres.idleInTransaction', value: '', defaultValue: '5s', meaning: 'Of PostgreSQL.' };
+    fake.answers = { getConfig: () => ({ settings: [idle] }) };
+    const { out, err } = await fake.run('config', 'show');
+    expect([out.split('\n')[1]?.trim(), err]).toEqual([
+      expect.stringMatching(/^catalogue\.postgres\.idleInTransaction +- +5s /),
+      '',
+    ]);
+    expect(JSON.parse((await fake.run('config', 'show', '--json')).out)).toMatchObject([{ differs: false }]);
+  });
+
   test.each([
     ['LIMITS', ['limits.waitingRuns']],
     ['*.port', ['listen.port']],

@@ -71,4 +71,17 @@ describe('reading', () => {
     await writeFile(path, 'node: n2');
     await expect(readConfig(path, schema)).resolves.toEqual({ node: 'n2' });
   });
+
+  test('that is a directory, or lies in a file, is bad input with a next step of its own', async () => {
+    directory = await mkdtemp(join(tmpdir(), 'holdfast-config-'));
+    await expect(readConfig(directory, schema)).rejects.toMatchObject({
+      code: 'INVALID',
+      hint: expect.stringMatching(/^Name a file/),
+    });
+    await writeFile(join(directory, 'file'), '');
+    await expect(readConfig(join(directory, 'file', 'x.yaml'), schema)).rejects.toMatchObject({
+      code: 'INVALID',
+      hint: expect.stringMatching(/^Name a directory/),
+    });
+  });
 });

@@ -90,6 +90,18 @@ describe('an error', () => {
     });
   });
 
+  test.each([
+    ['EACCES', 'FORBIDDEN', /^Run it as a user who may read and write there, or change its owner or mode/],
+    ['EPERM', 'FORBIDDEN', /^Run it as a user who may read and write there/],
+    ['EROFS', 'FORBIDDEN', /can be written/],
+    ['EISDIR', 'INVALID', /^Name a file/],
+    ['ENOTDIR', 'INVALID', /^Name a directory/],
+    ['ENOENT', 'NOT_FOUND', /^Name a path that exists/],
+  ])('%s of the system is %s, and says what to do about a file', (code, expected, hint) => {
+    const system = Object.assign(new Error('no'), { code });
+    expect(toAppError(system, 'read x')).toMatchObject({ code: expected, hint: expect.stringMatching(hint) });
+  });
+
   test.each(Object.entries(ERROR_CODES))('%s has an exit status that is not success, and a next step', (_code, entry) => {
     expect(entry.exit).toBeGreaterThan(0);
     expect(entry.hint.length).toBeGreaterThan(10);

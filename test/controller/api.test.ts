@@ -4,6 +4,7 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { AdminServiceClient, AdminServiceService } from '#common/gen/holdfast/v1/admin.ts';
 import type { TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
 import { BackupPolicy } from '#common/gen/holdfast/v1/types.ts';
+import type { Source } from '#common/gen/holdfast/v1/types.ts';
 import { createAuthority, issueCertificate } from '#common/certificates.ts';
 import { systemClock } from '#common/clock.ts';
 import { grpcChannelCredentials } from '#common/tls.ts';
@@ -21,6 +22,10 @@ afterAll(async () => {
 
 const create = (spec: TaskSpec | undefined, requestId = '') => cluster.admin().createTask({ requestId, spec });
 const names = async () => (await cluster.admin().listTasks({ pageSize: 0, pageToken: '' })).tasks.map((task) => task.spec?.name);
+
+const policy = BackupPolicy.BACKUP_POLICY_FULL;
+const nameNode = (nameService: string): Source => ({ policy, kind: { $case: 'nameNode', value: { nameService } } });
+const dbService = (databases: string[]): Source => ({ policy, kind: { $case: 'dbService', value: { databases } } });
 
 describe('a task that is no good', () => {
   test.each<[string, Partial<TaskSpec>, RegExp]>([
@@ -58,6 +63,15 @@ describe('a task that is no good', () => {
       { mode: { $case: 'periodic', value: { startMs: 2n ** 63n - 1n, periodSeconds: 3600n } } },
       /before the year 10000/,
     ],
+    ['an age that no answer holds', { wantedAgeSeconds: 2n ** 63n - 1n }, /wanted age .* at most 100 years/],
+    [
+      'an age to keep that no answer holds',
+      { retention: { keepSeconds: 2n ** 63n - 1n, daily: 0, weekly: 0, monthly: 0 } },
+      /age up to which sets are kept .* at most 100 years/,
+    ],
+    ['an endless NameService with NUL', { sources: [nameNode('a\0'.repeat(1_000_000))] }, /NameService of NameNode is 1 to 255/],
+    ['50,000 databases', { sources: [dbService(Array.from({ length: 50_000 }, (_, n) => `db${n}`))] }, /at most 100 databases/],
+    ['a database twice', { sources: [dbService(['hivemeta', 'hivemeta'])] }, /"hivemeta" stands twice/],
   ])('%s: refused, nothing made', async (_what, changes, why) => {
     const before = await names();
     const error = await refusalOf(create(taskSpec('good_name', changes)));
@@ -149,10 +163,29 @@ describe('an agent', () => {
       // Again and again: the agent's own heartbeats say otherwise in between.
       agent.say({ $case: 'heartbeat', value: { host, vault: vaultFacts('mn2', 7n) } });
       const { nodes } = await cluster.admin().getSpace({});
-      expect(nodes.map(({ node, vault, spool }) => [node, vault?.freeBytes, spool?.freeBytes])).toEqual([['mn2', 7n, 10n]]);
+      expect(nodes.map(({ node, vault, spool }) => [node, vault?.freeBytes, spool?.freeBytes])).toEqual([
+        ['mn1', undefined, undefined],
+        ['mn2', 7n, 10n],
+      ]);
     });
     agent.leave();
     await until(async () => expect((await shown())?.connected).toBe(false));
+  });
+
+  test('that is away has a row without figures among the space, and one that never came too', async () => {
+    const agent = await cluster.agent('mn2', { vault: vaultFacts('mn2') });
+    const space = async () => (await cluster.admin().getSpace({})).nodes;
+    await until(async () =>
+      expect((await space())[1]).toMatchObject({ connected: true, vault: { freeBytes: expect.anything() } }),
+    );
+    agent.leave();
+    await until(async () => expect((await space())[1]?.connected).toBe(false));
+    const nothing = { vault: undefined, spool: undefined, connected: false };
+    expect(await space()).toEqual([
+      { node: 'mn1', managementRole: 'active', ...nothing, lastSeenMs: 0n },
+      { node: 'mn2', managementRole: 'standby', ...nothing, lastSeenMs: expect.any(BigInt) },
+    ]);
+    expect((await space())[1]?.lastSeenMs).toBeGreaterThan(0n);
   });
 });
 
@@ -192,6 +225,20 @@ describe('what is not there', () => {
   test.each(['getTask', 'runTask', 'lockTask'] as const)('%s says so', async (method) => {
     const error = await refusalOf(cluster.admin()[method]({ requestId: '', name: 'no_such_task' }));
     expect([error.code, error.details]).toEqual([status.NOT_FOUND, expect.stringContaining('no_such_task')]);
+  });
+
+  test.each([
+    ['task', () => cluster.admin().getTask({ name: 'nowhere' })],
+    ['run', () => cluster.admin().getRun({ id: 'nowhere' })],
+    ['restore', () => cluster.admin().getRestore({ name: 'nowhere' })],
+    ['agent', () => cluster.admin().getAgent({ node: 'nowhere' })],
+    ['agent', () => cluster.admin().forgetAgent({ requestId: '', node: 'nowhere' })],
+  ])('a %s names the command that lists what is', async (kind, ask) => {
+    const [trailer] = (await refusalOf(ask())).metadata.get('holdfast-fault-bin');
+    expect(JSON.parse(String(trailer))).toMatchObject({
+      code: 'NOT_FOUND',
+      hint: expect.stringContaining(`holdfast ${kind} list`),
+    });
   });
 
   test('a run that is watched', async () => {

@@ -174,6 +174,8 @@ describe('the options of a restore', () => {
     ['a database of two other names', { renameDatabases: ['oms=a=b'] }],
     ['a database named by a path', { renameDatabases: ['oms=../x'] }],
     ['a name with NUL', { renameDatabases: ['oms=a\0b'] }],
+    ['101 databases under other names', { renameDatabases: Array.from({ length: 101 }, (_, n) => `a${n}=b${n}`) }],
+    ['a directory that no file system takes', { directory: `/${'a'.repeat(4095)}` }],
   ])('with %s are refused by plan and restore: nothing is made, no agent is asked', async (_what, changes) => {
     const options = { renameDatabases: [], directory: '', otherVersion: false, otherTopology: false, ...changes };
     const asked = dn1.assigns.length;

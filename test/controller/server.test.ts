@@ -51,6 +51,7 @@ describe('the configuration', () => {
     const text = `${GOOD.replace('port: 0', 'port: 99999').replace('standby: mn2', 'standby: mn1')}lease: soon
 retention: 3
 defaultTask: { period: 120s, copies: 0 }
+deletionGrace: 999999999d
 `;
     const error = await load(text).then(
       () => expect.unreachable('it was accepted'),
@@ -63,6 +64,7 @@ defaultTask: { period: 120s, copies: 0 }
       /:7: retention: unknown field/,
       /:8: defaultTask\.period: must be more than limits.shortestGap \(120 s by default\)/,
       /:8: defaultTask\.copies: /,
+      /:9: deletionGrace: "999999999d" is more than 100 years/,
     ]) {
       expect(error).toMatch(fault);
     }

@@ -155,9 +155,9 @@ test('every fault of a task is named at once', () => {
   const input: TaskInput = {
     name: 'a b',
     sources: [
-      { source: 'OMS', full: false, databases: ['x/y'] },
-      { source: undefined, full: true, databases: [] },
-      { source: 'OMS', full: true, databases: [] },
+      { source: 'OMS', full: false, databases: ['x/y'], nameService: '' },
+      { source: undefined, full: true, databases: [], nameService: '' },
+      { source: 'OMS', full: true, databases: [], nameService: '' },
     ],
     targetKnown: false,
     retention: { copies: 0, keepMs: 0, daily: -1, weekly: 1.5, monthly: 1001 },
@@ -169,7 +169,7 @@ test('every fault of a task is named at once', () => {
   const good = {
     ...input,
     name: 'abc',
-    sources: [{ source: 'OMS', full: true, databases: ['x'] }],
+    sources: [{ source: 'OMS', full: true, databases: ['x'], nameService: '' }],
     targetKnown: true,
     wantedAgeMs: undefined,
   } as const;
@@ -237,11 +237,48 @@ test('the specifications of default are kept to the byte, and a source without o
 });
 
 test.each([0, 120_000, 366 * 24 * HOUR + 1, Number.MAX_SAFE_INTEGER])('a period of %d ms is no period', (periodMs) => {
-  const sources = [{ source: 'OMS', full: true, databases: [] }];
+  const sources = [{ source: 'OMS', full: true, databases: [], nameService: '' }];
   const retention = { copies: 1, keepMs: undefined, daily: 0, weekly: 0, monthly: 0 };
   const task = { name: 'abc', sources, targetKnown: true, retention, calendarFault: undefined, wantedAgeMs: undefined };
   const faults = (schedule: Schedule) => taskFaults({ ...task, schedule }, DEFAULT_LIMITS);
   expect(faults({ kind: 'periodic', startMs: 0, periodMs })).toHaveLength(1);
   expect(faults({ kind: 'periodic', startMs: 0, periodMs: 120_001 })).toEqual([]);
   expect(faults({ kind: 'periodic', startMs: 9e15, periodMs: 120_001 })).toHaveLength(1);
+});
+
+describe('a task whose fields have no end', () => {
+  const retention = { copies: 1, keepMs: undefined, daily: 0, weekly: 0, monthly: 0 };
+  const source = { source: 'NameNode', full: true, databases: [], nameService: '' };
+  const good: TaskInput = {
+    name: 'abc',
+    sources: [source],
+    targetKnown: true,
+    retention,
+    schedule: { kind: 'manual' },
+    calendarFault: undefined,
+    wantedAgeMs: undefined,
+  };
+  const century = 100 * 366 * 24 * HOUR;
+  const many = (count: number) => Array.from({ length: count }, (_, n) => `db${n}`);
+  const calendar = (cron: string): TaskInput => ({ ...good, schedule: { kind: 'calendar', cron, zone: 'UTC' } });
+
+  test.each<[string, TaskInput]>([
+    ['a wanted age of more than 100 years', { ...good, wantedAgeMs: century + 1 }],
+    ['an age to keep of more than 100 years', { ...good, retention: { ...retention, keepMs: Number(2n ** 63n) * 1000 } }],
+    ['a NameService that HDFS would not take', { ...good, sources: [{ ...source, nameService: 'a\0b' }] }],
+    ['a NameService of 256 letters', { ...good, sources: [{ ...source, nameService: 'a'.repeat(256) }] }],
+    ['101 databases', { ...good, sources: [{ ...source, databases: many(101) }] }],
+    ['50,000 databases of one name', { ...good, sources: [{ ...source, databases: many(50_000).fill('a') }] }],
+    ['a database twice', { ...good, sources: [{ ...source, databases: ['a', 'b', 'a'] }] }],
+    ['a calendar of 3,000,000 letters', calendar(`${'0,'.repeat(1_500_000)}0 2 * * *`)],
+  ])('is told %s in one short fault', (_name, input) => {
+    expect(taskFaults(input, DEFAULT_LIMITS)).toEqual([expect.stringMatching(/^.{1,250}$/)]);
+  });
+
+  test.each<[string, TaskInput]>([
+    ['ages of 100 years', { ...good, wantedAgeMs: century, retention: { ...retention, keepMs: century } }],
+    ['a NameService of 255 letters', { ...good, sources: [{ ...source, nameService: 'a'.repeat(255) }] }],
+    ['100 databases', { ...good, sources: [{ ...source, databases: many(100) }] }],
+    ['a calendar of every other minute', calendar(`${Array.from({ length: 30 }, (_, n) => n * 2).join(',')} 2 * * *`)],
+  ])('may have %s', (_name, input) => expect(taskFaults(input, DEFAULT_LIMITS)).toEqual([]));
 });

@@ -226,7 +226,11 @@ test.each(Object.entries(KINDS))('an export of %s shows one moment, and nobody w
   await fill(store);
   const database = await place.database();
   const lines = exportCatalogue(database);
-  const taken = [(await lines.next()).value ?? '', (await lines.next()).value ?? ''];
+  const next = async () => {
+    const { done, value } = await lines.next();
+    return done === true ? '' : value;
+  };
+  const taken = [await next(), await next()];
   await store.transaction(async (view) => {
     await view.putTask(taskOf('zz later'));
     await view.putRun(runOf('later', 'waiting'));

@@ -1,5 +1,5 @@
 /** A catalogue that began on SQLite goes on, on PostgreSQL. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -47,6 +47,17 @@ test('export and import carry everything over, and are refused while a controlle
   const lists = async () => [await holdfast('task', 'list', '--json'), await holdfast('run', 'list', '--json')];
   const file = join(root, 'catalogue.jsonl');
 
+  for (const config of [sqlite, postgres]) {
+    const early = await run('export', file, '--config', config);
+    expect([early.exitCode, early.stderr]).toEqual([
+      3,
+      expect.stringMatching(/there is no catalogue in .*\nnext: Name the controller/),
+    ]);
+  }
+  expect(await readdir(root), 'nothing was written').toEqual(['made']);
+  expect(await readdir(join(directory, 'controller')), 'no catalogue was made').not.toContain('state');
+  expect(await server.sql('catalogue', "select tablename from pg_tables where schemaname = 'public'")).toEqual([]);
+
   const first = daemon('controller', sqlite);
   first.start();
   let before: string[];
@@ -68,7 +79,8 @@ test('export and import carry everything over, and are refused while a controlle
     await first.end('SIGTERM');
   }
 
-  expect(await run('export', file, '--config', sqlite)).toMatchObject({ exitCode: 0 });
+  const written = await run('export', file, '--config', sqlite);
+  expect([written.exitCode, written.stderr]).toEqual([0, expect.stringMatching(/^wrote .*: 3 tasks, \d+ runs/)]);
   expect(await run('export', file, '--config', sqlite), 'never overwrites').toMatchObject({ exitCode: 4 });
   const taken = await run('import', file, '--config', postgres);
   expect([taken.exitCode, taken.stderr]).toEqual([0, expect.stringContaining('3 tasks')]);

@@ -399,12 +399,12 @@ export interface TaskSpec {
   retention:
     | Retention
     | undefined;
-  /** How old the newest good set may become before an alarm; 0: two periods, for a periodic task. */
+  /** How old the newest good set may become before an alarm, at most 100 years; 0: two periods, for a periodic task. */
   wantedAgeSeconds: bigint;
 }
 
 export interface Retention {
-  /** Every set younger than this is kept; 0: age keeps nothing. */
+  /** Every set younger than this is kept, at most 100 years; 0: age keeps nothing. */
   keepSeconds: bigint;
   /** The newest set of each of the last so many days, ISO weeks and months (UTC) that have one is kept. */
   daily: number;
@@ -880,15 +880,19 @@ export interface GetSpaceResponse {
   nodes: NodeSpace[];
 }
 
+/** Of each node that is known and each management node, also when it is away: then nothing is known of its space now. */
 export interface NodeSpace {
   node: string;
   managementRole: string;
-  /** Unset: this node holds no vault. */
+  /** Unset: this node holds no vault, or is not connected. */
   vault:
     | Space
     | undefined;
-  /** Where the agent of this node spools. */
+  /** Where the agent of this node spools. Unset: not told, or not connected. */
   spool: Space | undefined;
+  connected: boolean;
+  /** 0: never. */
+  lastSeenMs: bigint;
 }
 
 export interface ListAlarmsRequest {
@@ -8710,7 +8714,7 @@ export const GetSpaceResponse: MessageFns<GetSpaceResponse> = {
 };
 
 function createBaseNodeSpace(): NodeSpace {
-  return { node: "", managementRole: "", vault: undefined, spool: undefined };
+  return { node: "", managementRole: "", vault: undefined, spool: undefined, connected: false, lastSeenMs: 0n };
 }
 
 export const NodeSpace: MessageFns<NodeSpace> = {
@@ -8726,6 +8730,15 @@ export const NodeSpace: MessageFns<NodeSpace> = {
     }
     if (message.spool !== undefined) {
       Space.encode(message.spool, writer.uint32(34).fork()).join();
+    }
+    if (message.connected !== false) {
+      writer.uint32(40).bool(message.connected);
+    }
+    if (message.lastSeenMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastSeenMs) !== message.lastSeenMs) {
+        throw new globalThis.Error("value provided for field message.lastSeenMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.lastSeenMs);
     }
     return writer;
   },
@@ -8775,6 +8788,22 @@ export const NodeSpace: MessageFns<NodeSpace> = {
             message.spool = Space.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.connected = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.lastSeenMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8797,6 +8826,12 @@ export const NodeSpace: MessageFns<NodeSpace> = {
         : "",
       vault: isSet(object.vault) ? Space.fromJSON(object.vault) : undefined,
       spool: isSet(object.spool) ? Space.fromJSON(object.spool) : undefined,
+      connected: isSet(object.connected) ? globalThis.Boolean(object.connected) : false,
+      lastSeenMs: isSet(object.lastSeenMs)
+        ? BigInt(object.lastSeenMs)
+        : isSet(object.last_seen_ms)
+        ? BigInt(object.last_seen_ms)
+        : 0n,
     };
   },
 
@@ -8814,6 +8849,12 @@ export const NodeSpace: MessageFns<NodeSpace> = {
     if (message.spool !== undefined) {
       obj.spool = Space.toJSON(message.spool);
     }
+    if (message.connected !== false) {
+      obj.connected = message.connected;
+    }
+    if (message.lastSeenMs !== 0n) {
+      obj.lastSeenMs = message.lastSeenMs.toString();
+    }
     return obj;
   },
 
@@ -8826,6 +8867,10 @@ export const NodeSpace: MessageFns<NodeSpace> = {
     message.managementRole = object.managementRole ?? "";
     message.vault = (object.vault !== undefined && object.vault !== null) ? Space.fromPartial(object.vault) : undefined;
     message.spool = (object.spool !== undefined && object.spool !== null) ? Space.fromPartial(object.spool) : undefined;
+    message.connected = object.connected ?? false;
+    message.lastSeenMs = (object.lastSeenMs !== undefined && object.lastSeenMs !== null)
+      ? BigInt(object.lastSeenMs)
+      : 0n;
     return message;
   },
 };

@@ -170,12 +170,12 @@ export interface LdapServerSource {
 }
 
 export interface DbServiceSource {
-  /** Databases to back up; empty means every one the agent is configured for. */
+  /** Databases to back up, at most 100, each once; empty means every one the agent is configured for. */
   databases: string[];
 }
 
 export interface NameNodeSource {
-  /** Empty: the one the agent is configured for. */
+  /** At most 255 letters, digits, "-", "_" and "."; empty: the one the agent is configured for. */
   nameService: string;
 }
 
