@@ -1,14 +1,17 @@
 /**
- * Which sets of a task stay, and why, each of them. A set stays for any one reason; it goes when there is none. Counts are of whole sets: an
- * incomplete one replaces nothing.
+ * Which sets of a task stay, and why, each of them. A set stays for any one reason; it goes when there is none. Counts are of whole sets: one
+ * that is incomplete, or not on the active management node, replaces nothing. But what was made with every source is protected like a
+ * whole one wherever it lies: else a new active management node, whose vault is empty at first, would make an archive worth nothing.
  */
 export interface KeptSet {
   readonly id: string;
   readonly createdMs: number;
   /** The day, ISO week and month (UTC) it was made in: "2026-11-24", "2026-W48", "2026-11". */
   readonly unit: { readonly day: string; readonly week: string; readonly month: string };
-  /** Every source is there, on the active management node at least. */
+  /** Every source is there, on the active management node at least: it replaces others. */
   readonly whole: boolean;
+  /** Every source is there, in one vault or another: where it is not whole, it waits to be mirrored. */
+  readonly good: boolean;
   /** Kept by hand; beside the copies, not one of them. */
   readonly pinned: boolean;
   /** Being verified or restored. */
@@ -53,15 +56,16 @@ export function retentionPlan(
   const keep = (id: string, reason: string) => void reasons.set(id, [...(reasons.get(id) ?? []), reason]);
 
   const whole = alive.filter((set) => set.whole);
+  const good = alive.filter((set) => set.good);
   const counted = whole.filter((set) => !set.pinned);
-  const [newest] = whole;
+  const [newest] = good;
   if (newest !== undefined) keep(newest.id, 'the newest good set');
   const copies = Math.max(1, policy.copies);
   counted.slice(0, copies).forEach(({ id }, index) => keep(id, `copy ${index + 1} of ${policy.copies}`));
   for (const { id } of byTime(counted).slice(0, copies)) {
     if (!reasons.has(id)) keep(id, `by its time one of the ${policy.copies} newest`);
   }
-  for (const { id, createdMs } of whole) {
+  for (const { id, createdMs } of good) {
     if (policy.keepMs !== undefined && now - createdMs < policy.keepMs) keep(id, `younger than ${days(policy.keepMs)}`);
   }
   for (const [count, name] of [
@@ -69,36 +73,37 @@ export function retentionPlan(
     [policy.weekly, 'week'],
     [policy.monthly, 'month'],
   ] as const) {
-    for (const { id, unit } of newestOfEach(byTime(whole), name).slice(0, count))
-      keep(id, `the newest of the ${name} ${unit[name]}`);
+    // Of the whole ones too: one that waits to be mirrored, and may wait for ever, replaces none of them.
+    const slots = [good, whole].flatMap((sets) => newestOfEach(byTime(sets), name).slice(0, count));
+    for (const { id, unit } of new Set(slots)) keep(id, `the newest of the ${name} ${unit[name]}`);
   }
   for (const { id, pinned, reading } of alive) {
     if (pinned) keep(id, 'pinned');
     if (reading) keep(id, 'being read');
   }
-  for (const [at, { id, whole: isWhole }] of alive.entries()) {
-    if (isWhole) continue;
-    const newer = alive.slice(0, at).filter((set) => set.whole && !set.pinned).length;
-    if (newer < policy.copies)
-      keep(id, `incomplete, with ${newer} newer whole sets of the ${policy.copies} that would replace it`);
+  for (const [at, set] of alive.entries()) {
+    if (set.whole) continue;
+    const byOrder = alive.slice(0, at).filter((other) => other.whole && !other.pinned).length;
+    const newer = set.good ? Math.min(byOrder, counted.filter(({ createdMs }) => createdMs > set.createdMs).length) : byOrder;
+    if (newer < copies) keep(set.id, `${lack(set)}, with ${newer} newer whole sets of the ${copies} that would replace it`);
   }
   keepWhatIsNeeded(alive, reasons, keep);
   if (doubt !== undefined) for (const { id } of alive) keep(id, `nothing goes while the clock is in doubt: ${doubt}`);
 
-  return newestFirst.map(({ id, deleting, whole: isWhole }) => {
-    if (deleting) return { id, stays: false, reasons: ['being deleted'] };
+  return newestFirst.map((set) => {
+    const { id } = set;
+    if (set.deleting) return { id, stays: false, reasons: ['being deleted'] };
     const why = reasons.get(id);
     if (why !== undefined) return { id, stays: true, reasons: why };
-    return {
-      id,
-      stays: false,
-      reasons: [
-        isWhole
-          ? `beyond the ${policy.copies} newest, and nothing else keeps it`
-          : `incomplete, and replaced by ${policy.copies} newer whole sets`,
-      ],
-    };
+    const reason = set.whole
+      ? `beyond the ${policy.copies} newest, and nothing else keeps it`
+      : `${lack(set)}, and replaced by ${policy.copies} newer whole sets`;
+    return { id, stays: false, reasons: [reason] };
   });
+}
+
+function lack({ good }: KeptSet): string {
+  return good ? 'not on the active management node yet' : 'incomplete';
 }
 
 /** Newest first. */

@@ -3,7 +3,7 @@ import { SetState } from '#common/gen/holdfast/v1/admin.ts';
 import { runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { hostFacts, success, vaultFacts } from './fake-agent.ts';
-import type { FakeAgent } from './fake-agent.ts';
+import type { AgentOptions, FakeAgent } from './fake-agent.ts';
 
 let cluster: Cluster;
 let mn1: FakeAgent;
@@ -71,6 +71,25 @@ test('the sets of a task that is gone stay, and so do those of its namesake befo
   await create(1);
   const newer = [await backUp(), await backUp()];
   await until(async () => expect(await ids()).toEqual([newer[1], old]));
+});
+
+test('sets that a new active management node lacks stay as long as they would have stayed', async () => {
+  const retention = { keepSeconds: 86_400n, daily: 0, weekly: 0, monthly: 0 };
+  await cluster.admin().createTask({ requestId: '', spec: taskSpec('nightly', { copies: 1, retention }) });
+  const old = [await backUp(), await backUp()];
+  await cluster.stop();
+  await cluster.start({ managementNodes: { active: 'mn3', standby: 'mn2' } });
+  const onAssign: AgentOptions['onAssign'] = (assign) => (assign.work?.$case === 'mirror' ? undefined : success(assign));
+  await cluster.agent('mn3', { vault: vaultFacts('mn3'), onAssign });
+  await cluster.agent('mn2', { vault: vaultFacts('mn2') });
+  await cluster.agent('dn1', { sources: ['OMS'] });
+  const newest = await backUp();
+  // They are being read as well: what mirrors them does not end.
+  expect((await verdicts()).map(({ setId, reasons }) => [setId, reasons.includes('younger than 1 days')])).toEqual([
+    [newest, true],
+    [old[1], true],
+    [old[0], true],
+  ]);
 });
 
 describe('a deletion', () => {
