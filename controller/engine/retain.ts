@@ -69,6 +69,7 @@ function keptSet(set: BackupSet, io: EngineIo, reading: boolean) {
     unit: dateUnits(set.createdMs),
     whole: isWhole(set, active),
     good: isGood(set),
+    lacksSource: set.missingSources.length > 0,
     pinned: set.pinned,
     reading,
     deleting: false,
@@ -77,12 +78,12 @@ function keptSet(set: BackupSet, io: EngineIo, reading: boolean) {
 }
 
 /** Every source is there, on the active management node at least. */
-export function isWhole(set: BackupSet, active: string): boolean {
+function isWhole(set: BackupSet, active: string): boolean {
   return set.missingSources.length === 0 && set.files.every(({ nodes }) => nodes.includes(active));
 }
 
 /** Every source is there, in one vault or another. */
-function isGood({ missingSources, files }: BackupSet): boolean {
+export function isGood({ missingSources, files }: BackupSet): boolean {
   return missingSources.length === 0 && files.every(({ nodes }) => nodes.length > 0);
 }
 

@@ -6,6 +6,7 @@ import { toAppError } from '#common/errors.ts';
 import { ALARMS } from '#rules/alarms.ts';
 import { retryAfterMs } from '#rules/retry.ts';
 import { clear } from '../alarms/alarms.ts';
+import { withCopy } from '../model.ts';
 import type { BackupSet, Leftover } from '../model.ts';
 import { vaultAccess } from './assign.ts';
 import type { EngineIo } from './engine-io.ts';
@@ -169,9 +170,7 @@ async function mirrorTo(io: EngineIo, set: BackupSet, holder: string, node: stri
     const keys = new Set(held.map(({ manifest }) => manifest.key));
     await change.putSet({
       ...now,
-      files: now.files.map((each) =>
-        keys.has(each.file.manifest.key) ? { ...each, nodes: [...new Set([...each.nodes, node])] } : each,
-      ),
+      files: now.files.map((each) => (keys.has(each.file.manifest.key) ? withCopy(each, node) : each)),
     });
     change.after(() => io.log.info({ set: set.id, node, files: held.length }, 'vault back in step'));
   });

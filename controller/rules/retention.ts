@@ -1,7 +1,8 @@
 /**
  * Which sets of a task stay, and why, each of them. A set stays for any one reason; it goes when there is none. Counts are of whole sets: one
  * that is incomplete, or not on the active management node, replaces nothing. But what was made with every source is protected like a
- * whole one wherever it lies: else a new active management node, whose vault is empty at first, would make an archive worth nothing.
+ * whole one wherever it lies: else a new active management node, whose vault is empty at first, would make an archive worth nothing. So is
+ * what was found damaged since: a part of it can often be saved, and damage alone deletes nothing.
  */
 export interface KeptSet {
   readonly id: string;
@@ -12,6 +13,8 @@ export interface KeptSet {
   readonly whole: boolean;
   /** Every source is there, in one vault or another: where it is not whole, it waits to be mirrored. */
   readonly good: boolean;
+  /** A source failed when it was made. One that does not and is not good was found damaged in every vault since. */
+  readonly lacksSource: boolean;
   /** Kept by hand; beside the copies, not one of them. */
   readonly pinned: boolean;
   /** Being verified or restored. */
@@ -57,6 +60,7 @@ export function retentionPlan(
 
   const whole = alive.filter((set) => set.whole);
   const good = alive.filter((set) => set.good);
+  const made = alive.filter((set) => !set.lacksSource);
   const counted = whole.filter((set) => !set.pinned);
   const [newest] = good;
   if (newest !== undefined) keep(newest.id, 'the newest good set');
@@ -65,7 +69,7 @@ export function retentionPlan(
   for (const { id } of byTime(counted).slice(0, copies)) {
     if (!reasons.has(id)) keep(id, `by its time one of the ${policy.copies} newest`);
   }
-  for (const { id, createdMs } of good) {
+  for (const { id, createdMs } of made) {
     if (policy.keepMs !== undefined && now - createdMs < policy.keepMs) keep(id, `younger than ${days(policy.keepMs)}`);
   }
   for (const [count, name] of [
@@ -73,8 +77,8 @@ export function retentionPlan(
     [policy.weekly, 'week'],
     [policy.monthly, 'month'],
   ] as const) {
-    // Of the whole ones too: one that waits to be mirrored, and may wait for ever, replaces none of them.
-    const slots = [good, whole].flatMap((sets) => newestOfEach(byTime(sets), name).slice(0, count));
+    // Of each kind: a damaged set takes no slot from a good one, nor does one that waits to be mirrored, and may wait for ever, from a whole one.
+    const slots = [made, good, whole].flatMap((sets) => newestOfEach(byTime(sets), name).slice(0, count));
     for (const { id, unit } of new Set(slots)) keep(id, `the newest of the ${name} ${unit[name]}`);
   }
   for (const { id, pinned, reading } of alive) {
@@ -84,7 +88,8 @@ export function retentionPlan(
   for (const [at, set] of alive.entries()) {
     if (set.whole) continue;
     const byOrder = alive.slice(0, at).filter((other) => other.whole && !other.pinned).length;
-    const newer = set.good ? Math.min(byOrder, counted.filter(({ createdMs }) => createdMs > set.createdMs).length) : byOrder;
+    const byTimes = counted.filter(({ createdMs }) => createdMs > set.createdMs).length;
+    const newer = set.lacksSource ? byOrder : Math.min(byOrder, byTimes);
     if (newer < copies) keep(set.id, `${lack(set)}, with ${newer} newer whole sets of the ${copies} that would replace it`);
   }
   keepWhatIsNeeded(alive, reasons, keep);
@@ -102,8 +107,9 @@ export function retentionPlan(
   });
 }
 
-function lack({ good }: KeptSet): string {
-  return good ? 'not on the active management node yet' : 'incomplete';
+function lack({ good, lacksSource }: KeptSet): string {
+  if (good) return 'not on the active management node yet';
+  return lacksSource ? 'incomplete' : 'damaged in every vault';
 }
 
 /** Newest first. */

@@ -189,7 +189,7 @@ export function success(assign: Assign): Finished['outcome'] {
     case 'restore':
       return { $case: 'restore', value: { checks: ['as it was'], restoredBytes: 10n } };
     case 'verify':
-      return { $case: 'verify', value: { faults: [], readBytes: 10n } };
+      return { $case: 'verify', value: { faults: [], readBytes: 10n, damage: [] } };
     case 'delete':
       return { $case: 'delete', value: { keys: [] } };
     case 'mirror':

@@ -22,6 +22,7 @@ const set = (id: string, daysOld: number, but: Partial<KeptSet> = {}): KeptSet =
     unit: dateUnits(createdMs),
     whole: true,
     good: true,
+    lacksSource: false,
     pinned: false,
     reading: false,
     deleting: false,
@@ -50,7 +51,7 @@ describe('of the sets of a task', () => {
     ]);
   });
   test('incomplete ones replace nothing, and go when enough whole ones are newer', () => {
-    const broken = { whole: false, good: false };
+    const broken = { whole: false, good: false, lacksSource: true };
     expect(goes([set('a', 4), set('b', 3, broken), set('c', 2, broken), set('d', 1, broken)])).toEqual([]);
     expect(goes([set('a', 4, broken), set('b', 3), set('c', 2), set('d', 1, broken)])).toEqual(['a']);
   });
@@ -89,6 +90,20 @@ describe('of the sets of a task', () => {
       ]);
     });
   });
+  describe('those that were found damaged in every vault', () => {
+    const damaged = { whole: false, good: false };
+    test('take the place of no good one: not as the newest, among the copies, or of a day', () => {
+      const sets = [set('a', 1.3), set('b', 1.2, damaged), set('c', 0.2), set('d', 0.1, damaged)];
+      expect(goes(sets, { daily: 2, copies: 1 })).toEqual([]);
+      expect(plan(sets, { copies: 1 }).find(({ id }) => id === 'c')?.reasons).toEqual(['the newest good set', 'copy 1 of 1']);
+    });
+    test('do not go for that alone', () => {
+      expect(goes([set('a', 9, damaged), set('b', 8), set('c', 7)], { monthly: 1, keepMs: 10 * DAY })).toEqual([]);
+      expect(plan([set('a', 9, damaged), set('b', 8), set('c', 7)]).at(-1)?.reasons).toEqual([
+        'damaged in every vault, and replaced by 2 newer whole sets',
+      ]);
+    });
+  });
   test('those that are newest by their times stay too, when old ones were imported last', () => {
     expect(goes([set('new', 1), set('newer', 0), set('old', 9), set('older', 10), set('oldest', 11)])).toEqual(['old']);
   });
@@ -114,7 +129,12 @@ const anySets = fc
   .array(
     fc.record({
       daysOld: fc.double({ min: -1, max: 800, noNaN: true }),
-      soundness: fc.constantFrom({ whole: true, good: true }, { whole: false, good: true }, { whole: false, good: false }),
+      soundness: fc.constantFrom(
+        { whole: true, good: true, lacksSource: false },
+        { whole: false, good: true, lacksSource: false },
+        { whole: false, good: false, lacksSource: false },
+        { whole: false, good: false, lacksSource: true },
+      ),
       pinned: seldom,
       reading: seldom,
       deleting: seldom,
