@@ -34,6 +34,7 @@ export interface MovableClock extends Clock {
 export function movableClock(): MovableClock {
   let [wall, steady] = [0, 0];
   return {
+    machine: 'controller',
     now: () => systemClock.now() + wall,
     monotonic: () => systemClock.monotonic() + steady,
     sleep: (ms, signal) => systemClock.sleep(ms, signal),

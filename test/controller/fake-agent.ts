@@ -62,6 +62,7 @@ export const hostFacts = (clockMs: number): HostFacts => ({
   uptimeSeconds: 1n,
   clockMs: BigInt(clockMs),
   spool: undefined,
+  bootId: 'another machine',
 });
 
 export async function connectAgent(
