@@ -78,7 +78,7 @@ export function retentionPlan(
     [policy.monthly, 'month'],
   ] as const) {
     // Of each kind: a damaged set takes no slot from a good one, nor does one that waits to be mirrored, and may wait for ever, from a whole one.
-    const slots = [made, good, whole].flatMap((sets) => newestOfEach(byTime(sets), name).slice(0, count));
+    const slots = [made, good, whole].flatMap((sets) => newestOfEach(sets, name, count, now));
     for (const { id, unit } of new Set(slots)) keep(id, `the newest of the ${name} ${unit[name]}`);
   }
   for (const { id, pinned, reading } of alive) {
@@ -137,11 +137,21 @@ function keepWhatIsNeeded(
   }
 }
 
-/** The newest set of each day, week or month, newest first; `sets` are newest first. */
-function newestOfEach(sets: readonly KeptSet[], name: keyof KeptSet['unit']): KeptSet[] {
-  const newest = new Map<string, KeptSet>();
-  for (const set of sets) if (!newest.has(set.unit[name])) newest.set(set.unit[name], set);
-  return [...newest.values()];
+/**
+ * The newest set of each of the last `count` days, weeks or months. What is dated in the future, by a clock that was wrong then, is kept
+ * beside these until its time has come: among them it would take the place of all that was made at the right time.
+ */
+function newestOfEach(sets: readonly KeptSet[], name: keyof KeptSet['unit'], count: number, now: number): KeptSet[] {
+  if (count === 0) return [];
+  const newest = (some: readonly KeptSet[]) => [
+    ...new Map(
+      byTime(some)
+        .toReversed()
+        .map((set) => [set.unit[name], set]),
+    ).values(),
+  ];
+  const past = newest(sets.filter(({ createdMs }) => createdMs <= now));
+  return [...past.slice(-count), ...newest(sets.filter(({ createdMs }) => createdMs > now))];
 }
 
 const DAY_MS = 86_400_000;

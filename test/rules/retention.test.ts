@@ -68,6 +68,15 @@ describe('of the sets of a task', () => {
       'n48: the newest of the month 2026-10',
     ]);
   });
+  test('those dated in the future, by a clock that was wrong, take no slot of a day, week or month, and stay beside them', () => {
+    const future = [set('f', -400), set('g', -399.5), set('h', -300)];
+    const past = [set('a', 35), set('b', 9), set('c', 2.2), set('d', 2), set('e', 0)];
+    const kept = plan([...future, ...past], { copies: 1, daily: 2, weekly: 2, monthly: 2 }).filter(({ stays }) => stays);
+    expect(kept.map(({ id }) => id)).toEqual(['e', 'd', 'a', 'h', 'f']);
+  });
+  test('one dated later today takes not the place of the newest of today', () => {
+    expect(goes([set('later', -0.3), set('a', 0.2), set('b', 0.1), set('imported', 9)], { copies: 1, daily: 1 })).toEqual(['a']);
+  });
   describe('those that wait to be mirrored to the active', () => {
     const waiting = { whole: false };
     test('are kept by age, day, week and month as whole ones are', () => {
