@@ -88,6 +88,11 @@ export function setCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       const codecs = { requestCodec: api.DeleteSetRequest, responseCodec: api.DeleteSetResponse };
       return mutate(io, peer, { method: 'DeleteSet', request, subject: request.id, ...codecs }, async (change) => {
         const set = await requireSet(change, request.id);
+        // Marked anew, its grace period would begin again.
+        if (set.deleting !== undefined) return { set: setMessage(set, config) };
+        if (set.pinned) {
+          throw new AppError('REFUSED', `the set ${set.id} is pinned`, { hint: `Unpin it first: holdfast set unpin ${set.id}` });
+        }
         const reader = (await change.openRuns()).find(({ kind, setId }) => kind === 'restore' && setId === set.id);
         if (reader !== undefined || io.reading.has(set.id)) {
           throw new AppError(

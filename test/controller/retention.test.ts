@@ -1,6 +1,8 @@
+import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SetState } from '#common/gen/holdfast/v1/admin.ts';
-import { runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
+import { FAULT_TRAILER } from '#common/fault-trailer.ts';
+import { refusalOf, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { hostFacts, success, vaultFacts } from './fake-agent.ts';
 import type { AgentOptions, FakeAgent } from './fake-agent.ts';
@@ -58,6 +60,17 @@ test('a pinned set stays beside the copies until it is unpinned', async () => {
   await until(async () => expect(await ids()).toEqual([third]));
 });
 
+test('a pinned set is not deleted by hand either', async () => {
+  await create(1);
+  const id = await backUp();
+  await cluster.admin().pinSet({ requestId: '', id });
+  const refusal = await refusalOf(cluster.admin().deleteSet({ requestId: '', id }));
+  expect([refusal.code, refusal.details]).toEqual([status.FAILED_PRECONDITION, `the set ${id} is pinned`]);
+  expect(String(refusal.metadata.get(FAULT_TRAILER)[0])).toContain(`holdfast set unpin ${id}`);
+  await cluster.admin().unpinSet({ requestId: '', id });
+  expect((await cluster.admin().deleteSet({ requestId: '', id })).set?.state).toBe(SetState.SET_STATE_DELETING);
+});
+
 test('the sets of a task that is gone stay, and so do those of its namesake before', async () => {
   await create(1);
   const old = await backUp();
@@ -106,6 +119,21 @@ describe('a deletion', () => {
     ]);
     cluster.clock.advance(3_600_000);
     await until(async () => expect(await ids()).toEqual([second]));
+    expect(deletions(mn1)).toEqual([true, false]);
+  });
+
+  test('that is asked for again goes on as it was, and its grace period does not begin anew', async () => {
+    await cluster[Symbol.asyncDispose]();
+    await open({ deletionGrace: '1h' });
+    await create(1);
+    const id = await backUp();
+    const remove = () => cluster.admin().deleteSet({ requestId: '', id });
+    await remove();
+    await until(() => expect(deletions(mn1)).toEqual([true]));
+    cluster.clock.advance(1_800_000);
+    expect((await remove()).set?.state).toBe(SetState.SET_STATE_DELETING);
+    cluster.clock.advance(1_800_000);
+    await until(async () => expect(await ids()).toEqual([]));
     expect(deletions(mn1)).toEqual([true, false]);
   });
 

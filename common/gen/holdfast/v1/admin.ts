@@ -743,7 +743,7 @@ export interface VerifySetResponse {
   readBytes: bigint;
 }
 
-/** Refused while the set is read or copied. Its state is DELETING until each vault has let go of it. */
+/** Refused of a pinned set, and while the set is read or copied; of one that goes already it changes nothing. Its state is DELETING until each vault has let go of it. */
 export interface DeleteSetRequest {
   requestId: string;
   id: string;
