@@ -9,9 +9,17 @@ import type { AgentOptions, FakeAgent } from './fake-agent.ts';
 
 let cluster: Cluster;
 let mn1: FakeAgent;
+/** How often the upkeep has asked what is to be deleted. */
+let looked = 0;
 
 async function open(settings: Record<string, unknown> = {}): Promise<void> {
-  cluster = await startCluster(settings);
+  cluster = await startCluster(settings, (store) => ({
+    ...store,
+    setsToDelete: (limit) => {
+      looked += 1;
+      return store.setsToDelete(limit);
+    },
+  }));
   mn1 = await cluster.agent('mn1', { vault: vaultFacts('mn1') });
   await cluster.agent('mn2', { vault: vaultFacts('mn2') });
   await cluster.agent('dn1', { sources: ['OMS'] });
@@ -28,6 +36,13 @@ const ids = async () => (await sets()).map(({ id }) => id);
 const verdicts = async () => (await cluster.admin().pruneSets({ requestId: '', task: '', dryRun: true })).verdicts;
 const deletions = (agent: FakeAgent) =>
   agent.assigns.flatMap(({ work }) => (work?.$case === 'delete' ? [work.value.manifestsOnly] : []));
+
+async function looks(times: number): Promise<void> {
+  const before = looked;
+  await until(() => expect(looked).toBeGreaterThanOrEqual(before + times));
+}
+const clockInDoubt = async () =>
+  (await cluster.admin().listAlarms({ history: false, pageSize: 0, pageToken: '' })).alarms.some(({ id }) => id === 12066);
 
 test('a dry run says of every set why it stays or goes, and changes nothing', async () => {
   await create(3);
@@ -135,6 +150,36 @@ describe('a deletion', () => {
     cluster.clock.advance(1_800_000);
     await until(async () => expect(await ids()).toEqual([]));
     expect(deletions(mn1)).toEqual([true, false]);
+  });
+
+  test('waits with the bytes while the clock is in doubt, however far it was set forward', async () => {
+    await cluster[Symbol.asyncDispose]();
+    await open({ deletionGrace: '1h' });
+    await create(1);
+    const id = await backUp();
+    await cluster.admin().deleteSet({ requestId: '', id });
+    await until(() => expect(deletions(mn1)).toEqual([true]));
+    cluster.clock.set(48 * 3_600_000);
+    await until(async () => expect(await clockInDoubt()).toBe(true));
+    await looks(3);
+    expect(deletions(mn1)).toEqual([true]);
+    // A vault whose clock says the same ends the doubt.
+    mn1.leave();
+    mn1 = await cluster.agent('mn1', { vault: vaultFacts('mn1'), host: hostFacts(cluster.clock.now()) });
+    await until(async () => expect(await ids()).toEqual([]));
+  });
+
+  test('that began by a clock that was ahead counts its grace period from when that was set right', async () => {
+    await cluster[Symbol.asyncDispose]();
+    await open({ deletionGrace: '1h' });
+    await create(1);
+    const id = await backUp();
+    await cluster.admin().deleteSet({ requestId: '', id });
+    await until(() => expect(deletions(mn1)).toEqual([true]));
+    cluster.clock.set(-120_000);
+    await looks(3);
+    cluster.clock.advance(3_600_000);
+    await until(async () => expect(await ids()).toEqual([]));
   });
 
   test('that was interrupted goes on where it was, also after the controller died', async () => {
