@@ -2,9 +2,12 @@
  * The only module that reads the clock or sets timers (linted), so that tests can put a clock of their own in its place.
  * Inside: epoch milliseconds. On disk: `yyyyMMddHHmmss` in UTC. At the edges: RFC 3339.
  */
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Clock {
+  /** The kernel that keeps it. Two that say the same are one clock, right or wrong. Empty: not known. */
+  readonly machine: string;
   /** Epoch milliseconds. May jump. */
   now(): number;
   /** Milliseconds that never go back, for durations. */
@@ -14,12 +17,22 @@ export interface Clock {
 }
 
 export const systemClock: Clock = {
+  machine: bootId(),
   now: () => Date.now(),
   monotonic: () => performance.now(),
   sleep: async (ms, signal) => {
     await delay(ms, undefined, { signal });
   },
 };
+
+/** Containers on one machine have it in common, as they have the clock. */
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
 
 /** Aborts after `ms`, or when `signal` does. */
 export function withTimeout(ms: number, signal: AbortSignal): AbortSignal {

@@ -127,6 +127,9 @@ export const controllerConfigSchema = z
         clockTolerance: duration
           .prefault(durationText(DEFAULT_LIMITS.clockToleranceMs))
           .describe('Clocks that differ by more are in doubt, and nothing is deleted meanwhile.'),
+        clockSettles: duration
+          .prefault(durationText(DEFAULT_LIMITS.clockSettlesMs))
+          .describe('A clock that jumped is trusted after this where no vault on another machine could confirm it.'),
       })
       .prefault({}),
     alarms: alarmsConfigSchema.describe('Who is told of alarms; see docs/alarms.md.'),
@@ -158,7 +161,7 @@ export const controllerConfigSchema = z
 export type ControllerConfig = z.infer<typeof controllerConfigSchema>;
 
 export function limitsOf({ limits, minimumFree }: Pick<ControllerConfig, 'limits' | 'minimumFree'>): Limits {
-  const { concurrentRuns, waitingRuns, tasksOfEachKind, shortestGap, latestStart, clockTolerance } = limits;
+  const { concurrentRuns, waitingRuns, tasksOfEachKind, shortestGap, latestStart, clockTolerance, clockSettles } = limits;
   return {
     concurrentRuns,
     waitingRuns,
@@ -167,6 +170,7 @@ export function limitsOf({ limits, minimumFree }: Pick<ControllerConfig, 'limits
     latestStartMs: latestStart,
     minimumFreeBytes: minimumFree,
     clockToleranceMs: clockTolerance,
+    clockSettlesMs: clockSettles,
   };
 }
 

@@ -103,6 +103,13 @@ export interface Deleting {
 export interface HeldFile {
   readonly file: BackupFile;
   readonly nodes: readonly string[];
+  /** Copies that a verification found damaged: they are not among `nodes`, so that nothing counts on them. Absent: none. */
+  readonly damaged?: readonly DamagedCopy[];
+}
+
+export interface DamagedCopy {
+  readonly node: string;
+  readonly fault: string;
 }
 
 export interface BackupSet {
@@ -125,6 +132,23 @@ export interface BackupSet {
 export function holdersOf({ files }: BackupSet): string[] {
   const nodes = new Set(files.flatMap((held) => held.nodes));
   return [...nodes].filter((node) => files.every((held) => held.nodes.includes(node))).toSorted();
+}
+
+/** The nodes whose vault has a copy, sound or damaged. */
+export function nodesWithCopy({ nodes, damaged = [] }: HeldFile): string[] {
+  return [...new Set([...nodes, ...damaged.map(({ node }) => node)])];
+}
+
+/** The copy there is good, whatever was found before. */
+export function withCopy(held: HeldFile, node: string): HeldFile {
+  const damaged = (held.damaged ?? []).filter((copy) => copy.node !== node);
+  return { file: held.file, nodes: [...new Set([...held.nodes, node])], ...(damaged.length > 0 && { damaged }) };
+}
+
+/** The copy there counts for nothing. */
+export function withoutCopy(held: HeldFile, copy: DamagedCopy): HeldFile {
+  const nodes = held.nodes.filter((node) => node !== copy.node);
+  return { ...held, nodes, damaged: [...(held.damaged ?? []).filter(({ node }) => node !== copy.node), copy] };
 }
 
 export interface RestoreOptions {

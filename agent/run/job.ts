@@ -112,11 +112,17 @@ export type Outcome =
   | { readonly kind: 'backup'; readonly file: BackupFile; readonly vaults: readonly VaultResult[] }
   | { readonly kind: 'planRestore'; readonly source: SourceName; readonly plan: RestorePlan }
   | { readonly kind: 'restore'; readonly checks: readonly string[]; readonly restoredBytes: bigint }
-  | { readonly kind: 'verify'; readonly faults: readonly string[]; readonly readBytes: bigint }
+  | { readonly kind: 'verify'; readonly damage: readonly Damage[]; readonly readBytes: bigint }
   | { readonly kind: 'delete'; readonly keys: readonly string[] }
   | { readonly kind: 'mirror'; readonly copiedBytes: bigint }
   /** `next` is the last key looked at, empty when there is no more. */
   | { readonly kind: 'inventory'; readonly manifests: readonly HeldManifest[]; readonly next: string };
+
+/** A part of a backup file is not as it was written. */
+export interface Damage {
+  readonly file: BackupFile;
+  readonly fault: string;
+}
 
 export interface VaultResult {
   readonly node: string;

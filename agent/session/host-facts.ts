@@ -35,6 +35,7 @@ export function createHostFacts(clock: Clock, spool: string, log: Logger): () =>
       loadPercent: Math.round((load?.currentLoad ?? 0) * 10) / 10,
       uptimeSeconds: BigInt(Math.floor(uptime())),
       clockMs: BigInt(clock.now()),
+      bootId: clock.machine,
       spool: room && { totalBytes: room.bsize * room.blocks, freeBytes: room.bsize * room.bavail, usedByBackupsBytes: 0n },
     };
   };

@@ -51,7 +51,14 @@ function outcomeMessage(outcome: Outcome): NonNullable<Finished['outcome']> {
     case 'restore':
       return { $case: 'restore', value: { checks: [...outcome.checks], restoredBytes: outcome.restoredBytes } };
     case 'verify':
-      return { $case: 'verify', value: { faults: [...outcome.faults], readBytes: outcome.readBytes } };
+      return {
+        $case: 'verify',
+        value: {
+          faults: outcome.damage.map(({ fault }) => fault),
+          readBytes: outcome.readBytes,
+          damage: outcome.damage.map(({ file, fault }) => ({ manifestKey: file.manifest.key, fault })),
+        },
+      };
     case 'delete':
       return { $case: 'delete', value: { keys: [...outcome.keys] } };
     case 'mirror':

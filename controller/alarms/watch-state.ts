@@ -4,7 +4,7 @@ import { certificateExpiring, neverRan, overdue, pausedTooLong } from '#rules/co
 import type { Condition, WatchedTask } from '#rules/conditions.ts';
 import type { Change, EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
-import { isOf, isWhole } from '../engine/retain.ts';
+import { isGood, isOf } from '../engine/retain.ts';
 import type { BackupSet, Task } from '../model.ts';
 import { settle } from './alarms.ts';
 
@@ -35,7 +35,7 @@ export async function watchThirdParty(change: Change, io: EngineIo): Promise<voi
 export async function watchTasks(change: Change, io: EngineIo): Promise<void> {
   const now = io.clock.now();
   const tasks: (readonly [string, WatchedTask])[] = [];
-  for (const task of await change.tasks()) tasks.push([task.name, watched(task, await change.setsOf(task.name), io)]);
+  for (const task of await change.tasks()) tasks.push([task.name, watched(task, await change.setsOf(task.name))]);
   const each = (condition: (task: WatchedTask) => Condition) => tasks.map(([name, task]) => [name, condition(task)] as const);
   await settle(
     change,
@@ -57,9 +57,8 @@ export async function watchTasks(change: Change, io: EngineIo): Promise<void> {
   );
 }
 
-function watched(task: Task, sets: readonly BackupSet[], io: EngineIo): WatchedTask {
-  const { active } = io.config.managementNodes;
-  const good = sets.filter((set) => isOf(set, task) && isWhole(set, active));
+function watched(task: Task, sets: readonly BackupSet[]): WatchedTask {
+  const good = sets.filter((set) => isOf(set, task) && isGood(set));
   return { ...task, newestGoodMs: good.length === 0 ? undefined : Math.max(...good.map(({ createdMs }) => createdMs)) };
 }
 

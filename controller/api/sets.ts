@@ -7,7 +7,7 @@ import { importFound, takeInventory } from '../engine/import-sets.ts';
 import { planPrune, prune } from '../engine/retain.ts';
 import type { SetVerdict } from '../engine/retain.ts';
 import { markForDeletion } from '../engine/leftovers.ts';
-import { verifySet } from '../engine/verify-set.ts';
+import { verifySet, withVerification } from '../engine/verify-set.ts';
 import type { BackupSet } from '../model.ts';
 import type { Queries } from '../store/store.ts';
 import { adminCall } from './answer.ts';
@@ -32,11 +32,14 @@ export function setCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       const mutation = { method: 'VerifySet', request, subject: request.id, ...codecs };
       const before = await answeredBefore(store, mutation);
       if (before !== undefined) return before;
-      const { faults, readBytes, verifiedMs } = await verifySet(io, request.id);
+      const verification = await verifySet(io, request.id);
+      const { faults, readBytes } = verification;
       return mutate(io, peer, mutation, async (change) => {
         const now = await requireSet(change, request.id);
-        const verified = { ...now, verifiedMs: faults.length === 0 ? verifiedMs : undefined };
+        const verified = withVerification(now, verification);
         await change.putSet(verified);
+        // A vault with a good copy may mend the other one at once.
+        change.after(() => io.hint());
         if (faults.length === 0) await clear(change, io, ALARMS.verificationFailed.id, now.id);
         else await raise(change, io, ALARMS.verificationFailed.id, now.id, faults.join('; '));
         return { set: setMessage(verified, config), faults, readBytes };
@@ -85,6 +88,11 @@ export function setCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> {
       const codecs = { requestCodec: api.DeleteSetRequest, responseCodec: api.DeleteSetResponse };
       return mutate(io, peer, { method: 'DeleteSet', request, subject: request.id, ...codecs }, async (change) => {
         const set = await requireSet(change, request.id);
+        // Marked anew, its grace period would begin again.
+        if (set.deleting !== undefined) return { set: setMessage(set, config) };
+        if (set.pinned) {
+          throw new AppError('REFUSED', `the set ${set.id} is pinned`, { hint: `Unpin it first: holdfast set unpin ${set.id}` });
+        }
         const reader = (await change.openRuns()).find(({ kind, setId }) => kind === 'restore' && setId === set.id);
         if (reader !== undefined || io.reading.has(set.id)) {
           throw new AppError(

@@ -151,6 +151,7 @@ export function setMessage(set: BackupSet, config: ControllerConfig): BackupFile
     productVersion: set.productVersion,
     missingSources: [...set.missingSources],
     pinned: set.pinned,
+    damaged: set.files.flatMap(({ file: { source }, damaged = [] }) => damaged.map((copy) => ({ source, ...copy }))),
   };
 }
 

@@ -44,6 +44,7 @@ export function showSet(context: Context, set: BackupFileSet): void {
     ['missing', set.missingSources.join(', ')],
     ['nodes', set.nodes.join(', ')],
     ['verified', time(set.verifiedMs)],
+    ...set.damaged.map(({ source, node, fault }) => ['damaged', `${source} on ${node}: ${fault}`] as const),
     ['version', set.productVersion],
   ]);
   context.terminal.out.write('\n');

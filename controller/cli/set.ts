@@ -71,7 +71,7 @@ export function addSet(program: Command, context: Context): void {
         });
         if (faults.length > 0) {
           throw new AppError('DAMAGED', `the set ${id} is damaged: ${faults.length} fault(s), the first: ${faults[0] ?? ''}`, {
-            hint: 'Back up again, and test the disk of the vault named. A restore takes what is good from the other vault.',
+            hint: 'Test the disk of the vault named. A good copy in the other vault replaces the damaged one: verify again then; if there is none, back up again.',
           });
         }
       });

@@ -3,6 +3,7 @@ import { AppError } from '#common/errors.ts';
 import type { Assign, VaultAccess } from '#common/gen/holdfast/v1/agent.ts';
 import { backupFileKeys } from '#common/names.ts';
 import type { BackupFileKeys } from '#common/names.ts';
+import { nodesWithCopy } from '../model.ts';
 import type { BackupSet, Restore, Run, SourceRun } from '../model.ts';
 import type { EngineIo } from './engine-io.ts';
 import { managementNodes } from './engine-io.ts';
@@ -68,11 +69,13 @@ export function readable(
   const held = set.files.find(({ file }) => file.source === source);
   if (held === undefined) throw new AppError('NOT_FOUND', `the set ${set.id} holds no backup file of ${source}`);
   const prefixes = [prefixOf(held.file.manifest.key)];
-  const vaults = managementNodes(io.config)
-    .filter((node) => held.nodes.includes(node))
-    .flatMap((node) => vaultAccess(io, node, { ...reader, verbs: ['get', 'list'], prefixes }));
+  // Damaged copies last: a restore trusts no byte of either, and what is damaged may be an index, which it does not need.
+  const sound = managementNodes(io.config).filter((node) => held.nodes.includes(node));
+  const damaged = managementNodes(io.config).filter((node) => held.damaged?.some((copy) => copy.node === node));
+  const vaults = [...sound, ...damaged].flatMap((node) => vaultAccess(io, node, { ...reader, verbs: ['get', 'list'], prefixes }));
   if (vaults.length === 0) {
-    throw new AppError('UNAVAILABLE', `no vault that holds ${source} of ${set.id} is connected (${held.nodes.join(', ')})`, {
+    const holders = nodesWithCopy(held).join(', ');
+    throw new AppError('UNAVAILABLE', `no vault that holds ${source} of ${set.id} is connected (${holders})`, {
       hint: 'Start the agent of a management node that holds it.',
     });
   }

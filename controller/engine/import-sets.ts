@@ -134,7 +134,10 @@ function mergeNodes(known: readonly HeldFile[], found: readonly HeldFile[]): Hel
     const same = found.find(
       ({ file }) => file.manifest.key === held.file.manifest.key && file.manifest.sha256 === held.file.manifest.sha256,
     );
-    return same === undefined ? held : { ...held, nodes: [...new Set([...held.nodes, ...same.nodes])] };
+    // An inventory reads manifests only: it does not tell that a copy which was found damaged is good.
+    const spoilt = new Set(held.damaged?.map(({ node }) => node));
+    const more = same?.nodes.filter((node) => !spoilt.has(node)) ?? [];
+    return { ...held, nodes: [...new Set([...held.nodes, ...more])] };
   });
 }
 

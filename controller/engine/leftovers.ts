@@ -1,4 +1,5 @@
 /** What may lie in vaults without belonging to a set: it is cleared there under a newer attempt, which fences the old one. */
+import { nodesWithCopy } from '../model.ts';
 import type { BackupSet, Run, SourceRun } from '../model.ts';
 import { prefixOfShare } from './assign.ts';
 import type { Change, EngineIo } from './engine-io.ts';
@@ -15,9 +16,11 @@ export async function leaveShareToClear(change: Change, io: EngineIo, run: Run, 
 
 /** The set goes: its manifests at the next look, so that nobody restores it any more, its bytes after the grace period; and also those that may hold parts of a copy that was cut off. */
 export async function markForDeletion(change: Change, io: EngineIo, set: BackupSet): Promise<BackupSet> {
-  const going: BackupSet = { ...set, deleting: { sinceMs: io.clock.now(), unlisted: [] } };
+  // Of a damaged copy the bytes are there to be deleted, too.
+  const files = set.files.map((held) => ({ file: held.file, nodes: nodesWithCopy(held) }));
+  const going: BackupSet = { ...set, files, deleting: { sinceMs: io.clock.now(), unlisted: [] } };
   await change.putSet(going);
-  const nodes = lackingNodes(set, io.config);
+  const nodes = lackingNodes(going, io.config);
   if (nodes.length > 0) {
     const run = await change.run(set.runId);
     for (const { file } of set.files) {

@@ -68,6 +68,8 @@ function keptSet(set: BackupSet, io: EngineIo, reading: boolean) {
     createdMs: set.createdMs,
     unit: dateUnits(set.createdMs),
     whole: isWhole(set, active),
+    good: isGood(set),
+    lacksSource: set.missingSources.length > 0,
     pinned: set.pinned,
     reading,
     deleting: false,
@@ -76,8 +78,13 @@ function keptSet(set: BackupSet, io: EngineIo, reading: boolean) {
 }
 
 /** Every source is there, on the active management node at least. */
-export function isWhole(set: BackupSet, active: string): boolean {
+function isWhole(set: BackupSet, active: string): boolean {
   return set.missingSources.length === 0 && set.files.every(({ nodes }) => nodes.includes(active));
+}
+
+/** Every source is there, in one vault or another. */
+export function isGood({ missingSources, files }: BackupSet): boolean {
+  return missingSources.length === 0 && files.every(({ nodes }) => nodes.length > 0);
 }
 
 function orphan({ id }: BackupSet): Verdict {

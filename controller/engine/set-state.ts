@@ -7,7 +7,7 @@ export type SetStateName = 'incomplete' | 'degraded' | 'complete' | 'deleting';
 
 export function setStateOf(set: BackupSet, config: ControllerConfig): SetStateName {
   if (set.deleting !== undefined) return 'deleting';
-  if (set.missingSources.length > 0) return 'incomplete';
+  if (set.missingSources.length > 0 || set.files.some(({ nodes }) => nodes.length === 0)) return 'incomplete';
   return lackingNodes(set, config).length > 0 ? 'degraded' : 'complete';
 }
 

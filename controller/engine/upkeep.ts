@@ -4,8 +4,10 @@
  */
 import { toAppError } from '#common/errors.ts';
 import { ALARMS } from '#rules/alarms.ts';
+import { graceOf } from '#rules/grace.ts';
 import { retryAfterMs } from '#rules/retry.ts';
 import { clear } from '../alarms/alarms.ts';
+import { withCopy } from '../model.ts';
 import type { BackupSet, Leftover } from '../model.ts';
 import { vaultAccess } from './assign.ts';
 import type { EngineIo } from './engine-io.ts';
@@ -70,14 +72,17 @@ export function createUpkeep(io: EngineIo): Upkeep {
           chore(node, name, () => clearFrom(io, leftover, node));
         }
       }
-      for (const set of await io.store.setsToDelete(LOOK_AT)) {
+      const going = await io.store.setsToDelete(LOOK_AT);
+      const inDoubt = going.length > 0 && (await io.clockWatch.doubt(io.store)) !== undefined;
+      for (const set of going) {
         if (io.reading.has(set.id) || set.deleting === undefined) continue;
         const { sinceMs, unlisted } = set.deleting;
-        const graceIsOver = io.clock.now() - sinceMs >= io.config.deletionGrace;
+        const grace = graceOf({ sinceMs, graceMs: io.config.deletionGrace, now: io.clock.now(), inDoubt });
+        if (grace === 'anew') await countAnew(io, set);
         const holders = [...new Set(set.files.flatMap(({ nodes }) => nodes))];
         for (const node of holders.filter(ready)) {
           if (!unlisted.includes(node)) chore(node, `unlist ${set.id} in the vault of ${node}`, () => unlist(io, set, node));
-          else if (graceIsOver) chore(node, `delete ${set.id} from the vault of ${node}`, () => deleteFrom(io, set, node));
+          else if (grace === 'over') chore(node, `delete ${set.id} from the vault of ${node}`, () => deleteFrom(io, set, node));
         }
       }
       const lacking = (await io.store.setsLacking(managementNodes(io.config))).slice(0, LOOK_AT);
@@ -92,6 +97,14 @@ export function createUpkeep(io: EngineIo): Upkeep {
       }
     },
   };
+}
+
+async function countAnew(io: EngineIo, set: BackupSet): Promise<void> {
+  await io.change(async (change) => {
+    const now = await change.set(set.id);
+    if (now?.deleting === undefined) return;
+    await change.putSet({ ...now, deleting: { ...now.deleting, sinceMs: io.clock.now() } });
+  });
 }
 
 function lackedBy(set: BackupSet, node: string) {
@@ -169,9 +182,7 @@ async function mirrorTo(io: EngineIo, set: BackupSet, holder: string, node: stri
     const keys = new Set(held.map(({ manifest }) => manifest.key));
     await change.putSet({
       ...now,
-      files: now.files.map((each) =>
-        keys.has(each.file.manifest.key) ? { ...each, nodes: [...new Set([...each.nodes, node])] } : each,
-      ),
+      files: now.files.map((each) => (keys.has(each.file.manifest.key) ? withCopy(each, node) : each)),
     });
     change.after(() => io.log.info({ set: set.id, node, files: held.length }, 'vault back in step'));
   });

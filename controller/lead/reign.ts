@@ -12,7 +12,7 @@ import type { ControllerConfig } from '../config.ts';
 import { createClockWatch } from '../engine/clock-watch.ts';
 import { startEngine } from '../engine/engine.ts';
 import type { Engine } from '../engine/engine.ts';
-import { createChange } from '../engine/engine-io.ts';
+import { createChange, managementNodes } from '../engine/engine-io.ts';
 import type { EngineIo } from '../engine/engine-io.ts';
 import { createErrands } from '../engine/errands.ts';
 import { createGrants } from '../engine/grants.ts';
@@ -65,7 +65,7 @@ export async function startReign({ config, tls, grantKey, store, clock, log }: R
     notices: createNotices(config),
     given: new Map(),
     reading: createReading(),
-    clockWatch: createClockWatch(clock, sessions, limits),
+    clockWatch: createClockWatch(clock, sessions, managementNodes(config), limits),
     startedTasks: new Map(),
     certificateEndsMs: Math.min(certificateEnds(tls.cert), certificateEnds(tls.ca)),
     listening: { since: clock.monotonic() },

@@ -17,6 +17,8 @@ export interface Limits {
   readonly minimumFreeBytes: bigint;
   /** Clocks that differ by more are in doubt, and nothing is deleted meanwhile. Ours: 5 minutes. */
   readonly clockToleranceMs: number;
+  /** A clock that jumped is trusted after this where no vault on another machine could confirm it. Ours: a day. */
+  readonly clockSettlesMs: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -27,4 +29,5 @@ export const DEFAULT_LIMITS: Limits = {
   latestStartMs: 120_000,
   minimumFreeBytes: 20_000_000_000n,
   clockToleranceMs: 300_000,
+  clockSettlesMs: 86_400_000,
 };

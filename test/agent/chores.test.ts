@@ -101,6 +101,7 @@ describe('a verification', () => {
           expect.stringContaining('its hash differs'),
           expect.stringContaining('has 5 bytes instead of'),
         ],
+        damage: [{ manifestKey: file.manifest?.key }, { manifestKey: file.manifest?.key }, { manifestKey: file.manifest?.key }],
       },
     });
   });

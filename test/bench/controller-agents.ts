@@ -100,6 +100,7 @@ function hostOf(hostname: string): HostFacts {
     uptimeSeconds: 1_234_567n,
     clockMs: BigInt(systemClock.now()),
     spool: undefined,
+    bootId: hostname,
   };
 }
 

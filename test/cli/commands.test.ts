@@ -353,6 +353,12 @@ describe('a set', () => {
     expect(JSON.parse(out)).toMatchObject({ faults: ['mn2: OMS: SHA-256 differs'], readBytes: '5' });
     expect(err).toMatch(/error: the set s1 is damaged/);
   });
+
+  test('of which a copy was found damaged says of which source, where, and what was found', async () => {
+    const damaged = [{ source: 'OMS', node: 'mn2', fault: 'SHA-256 differs' }];
+    fake.answers = { getSet: () => ({ set: set({ damaged }) }) };
+    expect((await fake.run('set', 'show', 's1')).out).toMatch(/^damaged +OMS on mn2: SHA-256 differs$/m);
+  });
 });
 
 describe('a plan', () => {

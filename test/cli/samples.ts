@@ -89,6 +89,7 @@ export function set(change: Partial<BackupFileSet> = {}): BackupFileSet {
     verifiedMs: 0n,
     productVersion: '0.1.0',
     missingSources: [],
+    damaged: [],
     pinned: false,
     ...change,
   };

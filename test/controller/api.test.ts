@@ -154,6 +154,7 @@ describe('an agent', () => {
       loadPercent: 0.5,
       uptimeSeconds: 9n,
       clockMs: 1n,
+      bootId: '60b2f2a9',
       spool: { totalBytes: 20n, freeBytes: 10n, usedByBackupsBytes: 0n },
     };
     const agent = await cluster.agent('mn2', { vault: vaultFacts('mn2'), host });

@@ -34,6 +34,7 @@ export interface MovableClock extends Clock {
 export function movableClock(): MovableClock {
   let [wall, steady] = [0, 0];
   return {
+    machine: 'controller',
     now: () => systemClock.now() + wall,
     monotonic: () => systemClock.monotonic() + steady,
     sleep: (ms, signal) => systemClock.sleep(ms, signal),
@@ -55,7 +56,8 @@ export interface Cluster extends AsyncDisposable {
   files(name: string, role: PeerRole): Promise<TlsFiles>;
   agent(node: string, options?: Partial<AgentOptions>): Promise<FakeAgent>;
   stop(): Promise<void>;
-  start(): Promise<void>;
+  /** `changes`: what its configuration says from now on. */
+  start(changes?: Partial<ControllerConfig>): Promise<void>;
 }
 
 /** `between` puts something between the controller and its catalogue: a fault, a count. */
@@ -81,7 +83,7 @@ export async function startCluster(
   await writeFile(at('own.crt'), own.certPem);
   await writeFile(at('own.key'), own.keyPem, { mode: 0o600 });
   await writeFile(at('grant.key'), grants.privatePem, { mode: 0o600 });
-  const config: ControllerConfig = controllerConfigSchema.parse({
+  let config: ControllerConfig = controllerConfigSchema.parse({
     listen: { host: '127.0.0.1', port: 0 },
     tls: { ca: at('ca.crt'), cert: at('own.crt'), key: at('own.key') },
     stateDirectory: at('state'),
@@ -133,7 +135,8 @@ export async function startCluster(
       return agent;
     },
     stop,
-    async start() {
+    async start(changes = {}) {
+      config = { ...config, ...changes };
       store = await open();
       controller = await startController(config, store, clock, log);
       client = new AdminServiceClient(controller.address, grpcChannelCredentials(adminFiles));

@@ -62,6 +62,7 @@ export const hostFacts = (clockMs: number): HostFacts => ({
   uptimeSeconds: 1n,
   clockMs: BigInt(clockMs),
   spool: undefined,
+  bootId: 'another machine',
 });
 
 export async function connectAgent(
@@ -189,7 +190,7 @@ export function success(assign: Assign): Finished['outcome'] {
     case 'restore':
       return { $case: 'restore', value: { checks: ['as it was'], restoredBytes: 10n } };
     case 'verify':
-      return { $case: 'verify', value: { faults: [], readBytes: 10n } };
+      return { $case: 'verify', value: { faults: [], readBytes: 10n, damage: [] } };
     case 'delete':
       return { $case: 'delete', value: { keys: [] } };
     case 'mirror':

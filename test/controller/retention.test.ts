@@ -1,15 +1,25 @@
+import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SetState } from '#common/gen/holdfast/v1/admin.ts';
-import { runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
+import { FAULT_TRAILER } from '#common/fault-trailer.ts';
+import { refusalOf, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { hostFacts, success, vaultFacts } from './fake-agent.ts';
-import type { FakeAgent } from './fake-agent.ts';
+import type { AgentOptions, FakeAgent } from './fake-agent.ts';
 
 let cluster: Cluster;
 let mn1: FakeAgent;
+/** How often the upkeep has asked what is to be deleted. */
+let looked = 0;
 
 async function open(settings: Record<string, unknown> = {}): Promise<void> {
-  cluster = await startCluster(settings);
+  cluster = await startCluster(settings, (store) => ({
+    ...store,
+    setsToDelete: (limit) => {
+      looked += 1;
+      return store.setsToDelete(limit);
+    },
+  }));
   mn1 = await cluster.agent('mn1', { vault: vaultFacts('mn1') });
   await cluster.agent('mn2', { vault: vaultFacts('mn2') });
   await cluster.agent('dn1', { sources: ['OMS'] });
@@ -26,6 +36,13 @@ const ids = async () => (await sets()).map(({ id }) => id);
 const verdicts = async () => (await cluster.admin().pruneSets({ requestId: '', task: '', dryRun: true })).verdicts;
 const deletions = (agent: FakeAgent) =>
   agent.assigns.flatMap(({ work }) => (work?.$case === 'delete' ? [work.value.manifestsOnly] : []));
+
+async function looks(times: number): Promise<void> {
+  const before = looked;
+  await until(() => expect(looked).toBeGreaterThanOrEqual(before + times));
+}
+const clockInDoubt = async () =>
+  (await cluster.admin().listAlarms({ history: false, pageSize: 0, pageToken: '' })).alarms.some(({ id }) => id === 12066);
 
 test('a dry run says of every set why it stays or goes, and changes nothing', async () => {
   await create(3);
@@ -58,6 +75,17 @@ test('a pinned set stays beside the copies until it is unpinned', async () => {
   await until(async () => expect(await ids()).toEqual([third]));
 });
 
+test('a pinned set is not deleted by hand either', async () => {
+  await create(1);
+  const id = await backUp();
+  await cluster.admin().pinSet({ requestId: '', id });
+  const refusal = await refusalOf(cluster.admin().deleteSet({ requestId: '', id }));
+  expect([refusal.code, refusal.details]).toEqual([status.FAILED_PRECONDITION, `the set ${id} is pinned`]);
+  expect(String(refusal.metadata.get(FAULT_TRAILER)[0])).toContain(`holdfast set unpin ${id}`);
+  await cluster.admin().unpinSet({ requestId: '', id });
+  expect((await cluster.admin().deleteSet({ requestId: '', id })).set?.state).toBe(SetState.SET_STATE_DELETING);
+});
+
 test('the sets of a task that is gone stay, and so do those of its namesake before', async () => {
   await create(1);
   const old = await backUp();
@@ -71,6 +99,25 @@ test('the sets of a task that is gone stay, and so do those of its namesake befo
   await create(1);
   const newer = [await backUp(), await backUp()];
   await until(async () => expect(await ids()).toEqual([newer[1], old]));
+});
+
+test('sets that a new active management node lacks stay as long as they would have stayed', async () => {
+  const retention = { keepSeconds: 86_400n, daily: 0, weekly: 0, monthly: 0 };
+  await cluster.admin().createTask({ requestId: '', spec: taskSpec('nightly', { copies: 1, retention }) });
+  const old = [await backUp(), await backUp()];
+  await cluster.stop();
+  await cluster.start({ managementNodes: { active: 'mn3', standby: 'mn2' } });
+  const onAssign: AgentOptions['onAssign'] = (assign) => (assign.work?.$case === 'mirror' ? undefined : success(assign));
+  await cluster.agent('mn3', { vault: vaultFacts('mn3'), onAssign });
+  await cluster.agent('mn2', { vault: vaultFacts('mn2') });
+  await cluster.agent('dn1', { sources: ['OMS'] });
+  const newest = await backUp();
+  // They are being read as well: what mirrors them does not end.
+  expect((await verdicts()).map(({ setId, reasons }) => [setId, reasons.includes('younger than 1 days')])).toEqual([
+    [newest, true],
+    [old[1], true],
+    [old[0], true],
+  ]);
 });
 
 describe('a deletion', () => {
@@ -88,6 +135,51 @@ describe('a deletion', () => {
     cluster.clock.advance(3_600_000);
     await until(async () => expect(await ids()).toEqual([second]));
     expect(deletions(mn1)).toEqual([true, false]);
+  });
+
+  test('that is asked for again goes on as it was, and its grace period does not begin anew', async () => {
+    await cluster[Symbol.asyncDispose]();
+    await open({ deletionGrace: '1h' });
+    await create(1);
+    const id = await backUp();
+    const remove = () => cluster.admin().deleteSet({ requestId: '', id });
+    await remove();
+    await until(() => expect(deletions(mn1)).toEqual([true]));
+    cluster.clock.advance(1_800_000);
+    expect((await remove()).set?.state).toBe(SetState.SET_STATE_DELETING);
+    cluster.clock.advance(1_800_000);
+    await until(async () => expect(await ids()).toEqual([]));
+    expect(deletions(mn1)).toEqual([true, false]);
+  });
+
+  test('waits with the bytes while the clock is in doubt, however far it was set forward', async () => {
+    await cluster[Symbol.asyncDispose]();
+    await open({ deletionGrace: '1h' });
+    await create(1);
+    const id = await backUp();
+    await cluster.admin().deleteSet({ requestId: '', id });
+    await until(() => expect(deletions(mn1)).toEqual([true]));
+    cluster.clock.set(48 * 3_600_000);
+    await until(async () => expect(await clockInDoubt()).toBe(true));
+    await looks(3);
+    expect(deletions(mn1)).toEqual([true]);
+    // A vault whose clock says the same ends the doubt.
+    mn1.leave();
+    mn1 = await cluster.agent('mn1', { vault: vaultFacts('mn1'), host: hostFacts(cluster.clock.now()) });
+    await until(async () => expect(await ids()).toEqual([]));
+  });
+
+  test('that began by a clock that was ahead counts its grace period from when that was set right', async () => {
+    await cluster[Symbol.asyncDispose]();
+    await open({ deletionGrace: '1h' });
+    await create(1);
+    const id = await backUp();
+    await cluster.admin().deleteSet({ requestId: '', id });
+    await until(() => expect(deletions(mn1)).toEqual([true]));
+    cluster.clock.set(-120_000);
+    await looks(3);
+    cluster.clock.advance(3_600_000);
+    await until(async () => expect(await ids()).toEqual([]));
   });
 
   test('that was interrupted goes on where it was, also after the controller died', async () => {

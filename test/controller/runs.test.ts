@@ -326,7 +326,7 @@ describe('the sets', () => {
     await vault('mn1');
     await vault('mn2', {
       onAssign: (assign) =>
-        damaged ? { $case: 'verify', value: { faults: ['x.tar.zst is damaged'], readBytes: 5n } } : success(assign),
+        damaged ? { $case: 'verify', value: { faults: ['x.tar.zst is damaged'], readBytes: 5n, damage: [] } } : success(assign),
     });
     await node();
     await task('nightly');

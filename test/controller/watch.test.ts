@@ -77,7 +77,7 @@ test('12065 is up of a set that failed its verification, until it passes one', a
   await cluster.agent('mn2', {
     vault: vaultFacts('mn2'),
     onAssign: (assign) =>
-      damaged ? { $case: 'verify', value: { faults: ['x.tar.zst is damaged'], readBytes: 5n } } : success(assign),
+      damaged ? { $case: 'verify', value: { faults: ['x.tar.zst is damaged'], readBytes: 5n, damage: [] } } : success(assign),
   });
   await cluster.agent('dn1', { sources: ['OMS'] });
   await create('manual', {});

@@ -62,7 +62,7 @@ export async function createNode(options: NodeOptions): Promise<AgentNode> {
     const cable = await layCable(() => options.controller());
     cable.set(cableState);
     const config = agentConfigSchema.parse({ node, controller: { address: cable.address }, tls, stateDirectory, sources: {} });
-    const agent = await startAgent(config, clock.of(dead.signal), log, {
+    const agent = await startAgent(config, clock.of(dead.signal, node), log, {
       sources: new Map(services.map((service) => [service.name, service.source(clock, dead.signal)])),
       startVault: async () =>
         disk && { url: `https://${node}:1`, space: async () => spaceOf(disk), stop: () => Promise.resolve() },

@@ -20,7 +20,7 @@ export interface ModelClock extends Clock, AsyncDisposable {
   /** When it was last set by so much that deletions may wait for it, on the monotonic clock. */
   leaptAt(): number;
   /** As a process sees it: once `dead`, nothing that sleeps wakes up. */
-  of(dead: AbortSignal): Clock;
+  of(dead: AbortSignal, machine: string): Clock;
 }
 
 interface Sleeper {
@@ -74,6 +74,7 @@ export function modelClock(): ModelClock {
   }
 
   return {
+    machine: 'the world',
     now,
     monotonic,
     sleep,
@@ -90,7 +91,8 @@ export function modelClock(): ModelClock {
     },
     setBackAt: () => setBack,
     leaptAt: () => leapt,
-    of: (dead) => ({
+    of: (dead, machine) => ({
+      machine,
       now,
       monotonic,
       sleep: (ms, signal) => (dead.aborted ? never(signal) : Promise.race([sleepWhileAlive(ms, signal, dead), never(signal)])),

@@ -100,7 +100,7 @@ export function createControllerNode(options: ControllerOptions): ControllerNode
         died.resolve();
       },
     );
-    const controller = await startController(config, watched.store, clock.of(dead.signal), log);
+    const controller = await startController(config, watched.store, clock.of(dead.signal, 'controller'), log);
     const client = new AdminServiceClient(controller.address, grpcChannelCredentials(certificates.admin));
     const stop = async () => {
       client.close();

@@ -21,6 +21,8 @@ const set = (id: string, daysOld: number, but: Partial<KeptSet> = {}): KeptSet =
     createdMs,
     unit: dateUnits(createdMs),
     whole: true,
+    good: true,
+    lacksSource: false,
     pinned: false,
     reading: false,
     deleting: false,
@@ -49,7 +51,7 @@ describe('of the sets of a task', () => {
     ]);
   });
   test('incomplete ones replace nothing, and go when enough whole ones are newer', () => {
-    const broken = { whole: false };
+    const broken = { whole: false, good: false, lacksSource: true };
     expect(goes([set('a', 4), set('b', 3, broken), set('c', 2, broken), set('d', 1, broken)])).toEqual([]);
     expect(goes([set('a', 4, broken), set('b', 3), set('c', 2), set('d', 1, broken)])).toEqual(['a']);
   });
@@ -65,6 +67,51 @@ describe('of the sets of a task', () => {
       'n4: the newest of the day 2026-11-22, the newest of the week 2026-W47',
       'n48: the newest of the month 2026-10',
     ]);
+  });
+  test('those dated in the future, by a clock that was wrong, take no slot of a day, week or month, and stay beside them', () => {
+    const future = [set('f', -400), set('g', -399.5), set('h', -300)];
+    const past = [set('a', 35), set('b', 9), set('c', 2.2), set('d', 2), set('e', 0)];
+    const kept = plan([...future, ...past], { copies: 1, daily: 2, weekly: 2, monthly: 2 }).filter(({ stays }) => stays);
+    expect(kept.map(({ id }) => id)).toEqual(['e', 'd', 'a', 'h', 'f']);
+  });
+  test('one dated later today takes not the place of the newest of today', () => {
+    expect(goes([set('later', -0.3), set('a', 0.2), set('b', 0.1), set('imported', 9)], { copies: 1, daily: 1 })).toEqual(['a']);
+  });
+  describe('those that wait to be mirrored to the active', () => {
+    const waiting = { whole: false };
+    test('are kept by age, day, week and month as whole ones are', () => {
+      const year = Array.from({ length: 400 }, (_, n) => set(`n${n}`, n, waiting)).toReversed();
+      const sets = [...year.slice(0, -2), set('y', 1), set('z', 0)];
+      const kept = plan(sets, { keepMs: 3 * DAY, daily: 4, weekly: 3, monthly: 2 }).filter(({ stays }) => stays);
+      expect(kept.map(({ id }) => id)).toEqual(['z', 'y', 'n2', 'n3', 'n9', 'n24']);
+    });
+    test('replace no whole one, neither among the copies nor of its day', () => {
+      expect(goes([set('a', 1.3), set('b', 1.2, waiting), set('c', 0.2), set('d', 0.1)], { daily: 2 })).toEqual([]);
+    });
+    test('go when as many whole ones are newer, by their order and by their times', () => {
+      expect(goes([set('a', 4, waiting), set('b', 3), set('c', 2)])).toEqual(['a']);
+      expect(goes([set('a', 1, waiting), set('b', 3), set('c', 2)])).toEqual([]);
+    });
+    test('are the newest good set when nothing is newer', () => {
+      expect(plan([set('a', 2), set('b', 1, waiting)], { copies: 1 })[0]?.reasons).toEqual([
+        'the newest good set',
+        'not on the active management node yet, with 0 newer whole sets of the 1 that would replace it',
+      ]);
+    });
+  });
+  describe('those that were found damaged in every vault', () => {
+    const damaged = { whole: false, good: false };
+    test('take the place of no good one: not as the newest, among the copies, or of a day', () => {
+      const sets = [set('a', 1.3), set('b', 1.2, damaged), set('c', 0.2), set('d', 0.1, damaged)];
+      expect(goes(sets, { daily: 2, copies: 1 })).toEqual([]);
+      expect(plan(sets, { copies: 1 }).find(({ id }) => id === 'c')?.reasons).toEqual(['the newest good set', 'copy 1 of 1']);
+    });
+    test('do not go for that alone', () => {
+      expect(goes([set('a', 9, damaged), set('b', 8), set('c', 7)], { monthly: 1, keepMs: 10 * DAY })).toEqual([]);
+      expect(plan([set('a', 9, damaged), set('b', 8), set('c', 7)]).at(-1)?.reasons).toEqual([
+        'damaged in every vault, and replaced by 2 newer whole sets',
+      ]);
+    });
   });
   test('those that are newest by their times stay too, when old ones were imported last', () => {
     expect(goes([set('new', 1), set('newer', 0), set('old', 9), set('older', 10), set('oldest', 11)])).toEqual(['old']);
@@ -91,7 +138,12 @@ const anySets = fc
   .array(
     fc.record({
       daysOld: fc.double({ min: -1, max: 800, noNaN: true }),
-      whole: fc.boolean(),
+      soundness: fc.constantFrom(
+        { whole: true, good: true, lacksSource: false },
+        { whole: false, good: true, lacksSource: false },
+        { whole: false, good: false, lacksSource: false },
+        { whole: false, good: false, lacksSource: true },
+      ),
       pinned: seldom,
       reading: seldom,
       deleting: seldom,
@@ -100,7 +152,9 @@ const anySets = fc
     { minLength: 5, maxLength: 30 },
   )
   .map((records) =>
-    records.map(({ daysOld, needs, ...but }, n) => set(`s${n}`, daysOld, { ...but, needs: needs.map((at) => `s${at}`) })),
+    records.map(({ daysOld, needs, soundness, ...but }, n) =>
+      set(`s${n}`, daysOld, { ...soundness, ...but, needs: needs.map((at) => `s${at}`) }),
+    ),
   );
 const anyPolicy = fc.record({
   copies: fc.integer({ min: 1, max: 5 }),
@@ -118,11 +172,12 @@ test('whatever the sets and the policy, what must stay stays, and pruning twice 
       const stays = new Map(verdicts.map((verdict) => [verdict.id, verdict.stays]));
       const alive = sets.filter(({ deleting }) => !deleting);
       const whole = alive.filter((each) => each.whole).toReversed();
+      const good = alive.filter((each) => each.good).toReversed();
 
       expect(verdicts).toHaveLength(sets.length);
       for (const { reasons } of verdicts) expect(reasons.length).toBeGreaterThan(0);
       // The last good one, pinned ones, those being read.
-      const newest = [whole[0], whole.toSorted((a, b) => b.createdMs - a.createdMs)[0]];
+      const newest = [good[0], whole[0], whole.toSorted((a, b) => b.createdMs - a.createdMs)[0]];
       for (const each of newest) if (each !== undefined && !each.pinned) expect(stays.get(each.id)).toBe(true);
       for (const { id, pinned, reading } of alive) if (pinned || reading || inDoubt) expect(stays.get(id)).toBe(true);
       // As many copies as were asked for, or all there are.

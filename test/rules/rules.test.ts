@@ -1,6 +1,7 @@
 /** The smaller rules, each as a table. */
 import { describe, expect, test } from 'vitest';
 import { clockDoubt } from '../../controller/rules/clock-doubt.ts';
+import type { ClockEvidence } from '../../controller/rules/clock-doubt.ts';
 import {
   certificateExpiring,
   fullAt,
@@ -63,16 +64,25 @@ describe('a backup is', () => {
 });
 
 describe('the clock is', () => {
-  const good = { now: NOW, latestRecordedMs: NOW - 1, vaults: [{ node: 'mn1', aheadMs: 300_000, sinceJump: true }], jumpedMs: 0 };
+  const good = {
+    now: NOW,
+    latestRecordedMs: NOW - 1,
+    vaults: [{ node: 'mn1', aheadMs: 300_000 }],
+    jumpedMs: 0,
+    sinceJumpMs: 0,
+    confirmation: 'confirmed' as ClockEvidence['confirmation'],
+  };
   const doubt = (but: Partial<typeof good>) => clockDoubt({ ...good, ...but }, DEFAULT_LIMITS);
   test('trusted when it agrees with the vaults within 5 minutes', () => expect(doubt({})).toBeUndefined());
   test('in doubt when a vault differs by more', () =>
-    expect(doubt({ vaults: [{ node: 'mn1', aheadMs: -300_001, sinceJump: true }] })).toMatch(/clock of mn1 differs/));
+    expect(doubt({ vaults: [{ node: 'mn1', aheadMs: -300_001 }] })).toMatch(/clock of mn1 differs/));
   test('in doubt when the catalogue knows a later time', () =>
     expect(doubt({ latestRecordedMs: NOW + 300_001 })).toMatch(/set back/));
   test('in doubt after a jump until a vault confirms it', () => {
-    expect(doubt({ jumpedMs: 400_000, vaults: [] })).toMatch(/jumped/);
-    expect(doubt({ jumpedMs: 400_000, vaults: [{ node: 'mn1', aheadMs: 0, sinceJump: false }] })).toMatch(/jumped/);
+    expect(doubt({ jumpedMs: 400_000, confirmation: 'possible' })).toMatch(/jumped/);
+    expect(doubt({ jumpedMs: 400_000, confirmation: 'possible', sinceJumpMs: 2 * 86_400_000 })).toMatch(/another machine/);
+    expect(doubt({ jumpedMs: -400_000, confirmation: 'nobody', sinceJumpMs: 86_399_000 })).toMatch(/trusted 86400 s after that$/);
+    expect(doubt({ jumpedMs: -400_000, confirmation: 'nobody', sinceJumpMs: 86_400_000 })).toBeUndefined();
     expect(doubt({ jumpedMs: 400_000 })).toBeUndefined();
   });
 });

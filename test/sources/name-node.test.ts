@@ -328,7 +328,7 @@ describe('a NameNode without DataNodes', () => {
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as AddressInfo;
     let ms = 0;
-    const clock = { now: () => ms, monotonic: () => ms, sleep: async (more: number) => void (ms += more) };
+    const clock = { machine: '', now: () => ms, monotonic: () => ms, sleep: async (more: number) => void (ms += more) };
     const facts = decodeFacts({ ...kept.facts, clusterId: 'CID', lastTxid: '9' });
     const wait = async () =>
       waitUntilServing(settings({ httpAddress: `127.0.0.1:${port}` }), facts, clock, new AbortController().signal);

@@ -30,7 +30,7 @@ const ADVICE: Readonly<Record<(typeof ALARMS)[AlarmKind]['id'], (subject: string
       ? 'Renew the certificate of the controller, or that of its CA, whichever ends; then restart the controller'
       : `Renew the certificate of ${who}, put it where its agent.yaml says, and restart that agent`,
   [ALARMS.verificationFailed.id]: (set) =>
-    `Test the disk of the vault named, and back up again. When the other vault's copy is good, a restore takes that. See: holdfast set show ${set}`,
+    `Test the disk of the vault named. A good copy in the other vault replaces the damaged one: see holdfast set show ${set}, then holdfast set verify ${set}. If there is none, back up again`,
   [ALARMS.clockInDoubt.id]: () =>
     'Set the clocks of the management nodes right and keep NTP running on them. Backups go on; nothing is deleted meanwhile',
 };

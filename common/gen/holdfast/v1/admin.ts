@@ -261,7 +261,7 @@ export function triggerToJSON(object: Trigger): string {
 
 export const SetState = {
   SET_STATE_UNSPECIFIED: 0,
-  /** SET_STATE_INCOMPLETE - Some source failed: what is there is good, the set is not whole. */
+  /** SET_STATE_INCOMPLETE - Some source failed, or a verification found every copy of it damaged: what else is there is good, the set is not whole. */
   SET_STATE_INCOMPLETE: 1,
   /** SET_STATE_DEGRADED - Whole, but the standby management node lacks files. */
   SET_STATE_DEGRADED: 2,
@@ -504,6 +504,14 @@ export interface BackupFileSet {
   productVersion: string;
   missingSources: string[];
   pinned: boolean;
+  /** What verifications found, until the copy is replaced by a good one or found good. Such a copy counts for nothing. */
+  damaged: DamagedCopy[];
+}
+
+export interface DamagedCopy {
+  source: string;
+  node: string;
+  fault: string;
 }
 
 export interface Restore {
@@ -735,7 +743,7 @@ export interface VerifySetResponse {
   readBytes: bigint;
 }
 
-/** Refused while the set is read or copied. Its state is DELETING until each vault has let go of it. */
+/** Refused of a pinned set, and while the set is read or copied; of one that goes already it changes nothing. Its state is DELETING until each vault has let go of it. */
 export interface DeleteSetRequest {
   requestId: string;
   id: string;
@@ -2415,6 +2423,7 @@ function createBaseBackupFileSet(): BackupFileSet {
     productVersion: "",
     missingSources: [],
     pinned: false,
+    damaged: [],
   };
 }
 
@@ -2458,6 +2467,9 @@ export const BackupFileSet: MessageFns<BackupFileSet> = {
     }
     if (message.pinned !== false) {
       writer.uint32(88).bool(message.pinned);
+    }
+    for (const v of message.damaged) {
+      DamagedCopy.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -2563,6 +2575,14 @@ export const BackupFileSet: MessageFns<BackupFileSet> = {
             message.pinned = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.damaged.push(DamagedCopy.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2608,6 +2628,9 @@ export const BackupFileSet: MessageFns<BackupFileSet> = {
         ? object.missing_sources.map((e: any) => globalThis.String(e))
         : [],
       pinned: isSet(object.pinned) ? globalThis.Boolean(object.pinned) : false,
+      damaged: globalThis.Array.isArray(object?.damaged)
+        ? object.damaged.map((e: any) => DamagedCopy.fromJSON(e))
+        : [],
     };
   },
 
@@ -2646,6 +2669,9 @@ export const BackupFileSet: MessageFns<BackupFileSet> = {
     if (message.pinned !== false) {
       obj.pinned = message.pinned;
     }
+    if (message.damaged?.length) {
+      obj.damaged = message.damaged.map((e) => DamagedCopy.toJSON(e));
+    }
     return obj;
   },
 
@@ -2667,6 +2693,108 @@ export const BackupFileSet: MessageFns<BackupFileSet> = {
     message.productVersion = object.productVersion ?? "";
     message.missingSources = object.missingSources?.map((e) => e) || [];
     message.pinned = object.pinned ?? false;
+    message.damaged = object.damaged?.map((e) => DamagedCopy.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDamagedCopy(): DamagedCopy {
+  return { source: "", node: "", fault: "" };
+}
+
+export const DamagedCopy: MessageFns<DamagedCopy> = {
+  encode(message: DamagedCopy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.fault !== "") {
+      writer.uint32(26).string(message.fault);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DamagedCopy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDamagedCopy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.fault = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DamagedCopy {
+    return {
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      fault: isSet(object.fault) ? globalThis.String(object.fault) : "",
+    };
+  },
+
+  toJSON(message: DamagedCopy): unknown {
+    const obj: any = {};
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.fault !== "") {
+      obj.fault = message.fault;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DamagedCopy>, I>>(base?: I): DamagedCopy {
+    return DamagedCopy.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DamagedCopy>, I>>(object: I): DamagedCopy {
+    const message = createBaseDamagedCopy();
+    message.source = object.source ?? "";
+    message.node = object.node ?? "";
+    message.fault = object.fault ?? "";
     return message;
   },
 };

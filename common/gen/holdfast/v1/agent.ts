@@ -274,6 +274,15 @@ export interface RestoreDone {
 export interface VerifyDone {
   faults: string[];
   readBytes: bigint;
+  /** Each backup file whose copy in this vault is damaged. An older agent tells of faults only. */
+  damage: Damage[];
+}
+
+/** Bytes that differ from what was written, or are missing. What could not be read is no damage: then the verification fails. */
+export interface Damage {
+  /** Of the backup file. */
+  manifestKey: string;
+  fault: string;
 }
 
 export interface DeleteDone {
@@ -3904,7 +3913,7 @@ export const RestoreDone: MessageFns<RestoreDone> = {
 };
 
 function createBaseVerifyDone(): VerifyDone {
-  return { faults: [], readBytes: 0n };
+  return { faults: [], readBytes: 0n, damage: [] };
 }
 
 export const VerifyDone: MessageFns<VerifyDone> = {
@@ -3917,6 +3926,9 @@ export const VerifyDone: MessageFns<VerifyDone> = {
         throw new globalThis.Error("value provided for field message.readBytes of type int64 too large");
       }
       writer.uint32(16).int64(message.readBytes);
+    }
+    for (const v of message.damage) {
+      Damage.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -3950,6 +3962,14 @@ export const VerifyDone: MessageFns<VerifyDone> = {
             message.readBytes = reader.int64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.damage.push(Damage.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3970,6 +3990,7 @@ export const VerifyDone: MessageFns<VerifyDone> = {
         : isSet(object.read_bytes)
         ? BigInt(object.read_bytes)
         : 0n,
+      damage: globalThis.Array.isArray(object?.damage) ? object.damage.map((e: any) => Damage.fromJSON(e)) : [],
     };
   },
 
@@ -3981,6 +4002,9 @@ export const VerifyDone: MessageFns<VerifyDone> = {
     if (message.readBytes !== 0n) {
       obj.readBytes = message.readBytes.toString();
     }
+    if (message.damage?.length) {
+      obj.damage = message.damage.map((e) => Damage.toJSON(e));
+    }
     return obj;
   },
 
@@ -3991,6 +4015,96 @@ export const VerifyDone: MessageFns<VerifyDone> = {
     const message = createBaseVerifyDone();
     message.faults = object.faults?.map((e) => e) || [];
     message.readBytes = (object.readBytes !== undefined && object.readBytes !== null) ? BigInt(object.readBytes) : 0n;
+    message.damage = object.damage?.map((e) => Damage.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDamage(): Damage {
+  return { manifestKey: "", fault: "" };
+}
+
+export const Damage: MessageFns<Damage> = {
+  encode(message: Damage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.manifestKey !== "") {
+      writer.uint32(10).string(message.manifestKey);
+    }
+    if (message.fault !== "") {
+      writer.uint32(18).string(message.fault);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Damage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDamage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.manifestKey = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fault = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Damage {
+    return {
+      manifestKey: isSet(object.manifestKey)
+        ? globalThis.String(object.manifestKey)
+        : isSet(object.manifest_key)
+        ? globalThis.String(object.manifest_key)
+        : "",
+      fault: isSet(object.fault) ? globalThis.String(object.fault) : "",
+    };
+  },
+
+  toJSON(message: Damage): unknown {
+    const obj: any = {};
+    if (message.manifestKey !== "") {
+      obj.manifestKey = message.manifestKey;
+    }
+    if (message.fault !== "") {
+      obj.fault = message.fault;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Damage>, I>>(base?: I): Damage {
+    return Damage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Damage>, I>>(object: I): Damage {
+    const message = createBaseDamage();
+    message.manifestKey = object.manifestKey ?? "";
+    message.fault = object.fault ?? "";
     return message;
   },
 };

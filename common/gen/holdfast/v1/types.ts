@@ -237,7 +237,11 @@ export interface HostFacts {
   /** The node's clock when the facts were taken. */
   clockMs: bigint;
   /** Of the partition of the agent's state directory, where dumps are spooled before they are stored. */
-  spool: Space | undefined;
+  spool:
+    | Space
+    | undefined;
+  /** Of the kernel: nodes that say the same have one clock. Empty: not known, or an older agent. */
+  bootId: string;
 }
 
 /** A file as a target holds it. Keys are relative to the target's root, with '/' between parts. */
@@ -1263,6 +1267,7 @@ function createBaseHostFacts(): HostFacts {
     uptimeSeconds: 0n,
     clockMs: 0n,
     spool: undefined,
+    bootId: "",
   };
 }
 
@@ -1309,6 +1314,9 @@ export const HostFacts: MessageFns<HostFacts> = {
     }
     if (message.spool !== undefined) {
       Space.encode(message.spool, writer.uint32(82).fork()).join();
+    }
+    if (message.bootId !== "") {
+      writer.uint32(90).string(message.bootId);
     }
     return writer;
   },
@@ -1406,6 +1414,14 @@ export const HostFacts: MessageFns<HostFacts> = {
             message.spool = Space.decode(reader, reader.uint32());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.bootId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1446,6 +1462,11 @@ export const HostFacts: MessageFns<HostFacts> = {
         : 0n,
       clockMs: isSet(object.clockMs) ? BigInt(object.clockMs) : isSet(object.clock_ms) ? BigInt(object.clock_ms) : 0n,
       spool: isSet(object.spool) ? Space.fromJSON(object.spool) : undefined,
+      bootId: isSet(object.bootId)
+        ? globalThis.String(object.bootId)
+        : isSet(object.boot_id)
+        ? globalThis.String(object.boot_id)
+        : "",
     };
   },
 
@@ -1481,6 +1502,9 @@ export const HostFacts: MessageFns<HostFacts> = {
     if (message.spool !== undefined) {
       obj.spool = Space.toJSON(message.spool);
     }
+    if (message.bootId !== "") {
+      obj.bootId = message.bootId;
+    }
     return obj;
   },
 
@@ -1505,6 +1529,7 @@ export const HostFacts: MessageFns<HostFacts> = {
       : 0n;
     message.clockMs = (object.clockMs !== undefined && object.clockMs !== null) ? BigInt(object.clockMs) : 0n;
     message.spool = (object.spool !== undefined && object.spool !== null) ? Space.fromPartial(object.spool) : undefined;
+    message.bootId = object.bootId ?? "";
     return message;
   },
 };
