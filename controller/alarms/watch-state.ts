@@ -14,13 +14,12 @@ const NAMED = 5;
 /** 12011: a management node lacks files of a set. */
 export async function watchStandby(io: EngineIo): Promise<void> {
   await io.change(async (change) => {
-    const nodes = managementNodes(io.config);
-    const sets = await change.setsLacking(nodes);
-    const conditions = nodes.map((node) => {
-      const lacking = sets.filter(({ files }) => files.some((held) => !held.nodes.includes(node))).map(({ id }) => id);
-      const which = lacking.slice(0, NAMED).join(', ') + (lacking.length > NAMED ? ', …' : '');
-      return [node, lacking.length === 0 ? undefined : `the vault of ${node} lacks files of ${which}`] as const;
-    });
+    const conditions: (readonly [string, Condition])[] = [];
+    for (const node of managementNodes(io.config)) {
+      const { items, next } = await change.setsLacking([node], { size: NAMED, token: '' });
+      const which = items.map(({ id }) => id).join(', ') + (next === '' ? '' : ', …');
+      conditions.push([node, items.length === 0 ? undefined : `the vault of ${node} lacks files of ${which}`]);
+    }
     await settle(change, io, ALARMS.standby.id, conditions);
   });
 }
