@@ -13,7 +13,9 @@ import type { Page, PageRequest } from '../store/store.ts';
 import { vaultAccess } from './assign.ts';
 import type { EngineIo } from './engine-io.ts';
 import { managementNodes, newId } from './engine-io.ts';
+import { forgetLeftover, forgetSet, isAwaited } from './former-vaults.ts';
 import { prefixOf } from './grants.ts';
+import { leaveToClear } from './leftovers.ts';
 import { fileMessage } from './messages.ts';
 import { unwantedOf } from './tell-agents.ts';
 
@@ -72,6 +74,7 @@ export function createUpkeep(io: EngineIo): Upkeep {
       // A chore that is asked for no more, since its set is gone, is forgotten.
       for (const [name, { until }] of failed) if (until + FORGET_MS < io.clock.monotonic()) failed.delete(name);
       for (const leftover of await leftovers()) {
+        if (!leftover.nodes.every((node) => isAwaited(io, node))) await forgetLeftover(io, leftover);
         for (const node of leftover.nodes.filter(ready)) {
           const name = `clear ${leftover.prefix} on ${node}, attempt ${leftover.attempt}`;
           chore(node, name, () => clearFrom(io, leftover, node));
@@ -85,6 +88,7 @@ export function createUpkeep(io: EngineIo): Upkeep {
         const grace = graceOf({ sinceMs, graceMs: io.config.deletionGrace, now: io.clock.now(), inDoubt });
         if (grace === 'anew') await countAnew(io, set);
         const holders = [...new Set(set.files.flatMap(({ nodes }) => nodes))];
+        if (!holders.some((node) => isAwaited(io, node))) await forgetSet(io, set, holders);
         for (const node of holders.filter(ready)) {
           if (!unlisted.includes(node)) chore(node, `unlist ${set.id} in the vault of ${node}`, () => unlist(io, set, node));
           else if (grace === 'over') chore(node, `delete ${set.id} from the vault of ${node}`, () => deleteFrom(io, set, node));
@@ -169,13 +173,7 @@ async function clearFrom(io: EngineIo, leftover: Leftover, node: string): Promis
   if (vault === undefined) return;
   const value = { files: [], vault, incompletePrefixes: [prefix], manifestsOnly: false };
   await io.errands.ask({ node, id, runId, attempt, work: { $case: 'delete', value } });
-  await io.change(async (change) => {
-    const now = (await change.leftoversOf(runId)).find((each) => each.prefix === prefix);
-    if (now === undefined) return;
-    const nodes = now.nodes.filter((each) => each !== node);
-    if (nodes.length > 0) return change.putLeftover({ ...now, nodes });
-    await change.deleteLeftover(now);
-  });
+  await io.change((change) => leaveToClear(change, leftover, (each) => each !== node));
 }
 
 async function mirrorTo(io: EngineIo, set: BackupSet, holder: string, node: string): Promise<void> {
