@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Assign, BackupDone, Finished } from '#common/gen/holdfast/v1/agent.ts';
 import { RunState } from '#common/gen/holdfast/v1/types.ts';
 import { cleared, clusterOfEach, waits } from './cluster-of-each.ts';
-import { runTask, until, untilEnded } from './cluster.ts';
+import { LDAP, OMS, runTask, until, untilEnded } from './cluster.ts';
 import { failure, success } from './fake-agent.ts';
 import type { AgentOptions } from './fake-agent.ts';
 
@@ -132,6 +132,27 @@ describe('an attempt that was given up', () => {
     expect(run?.state).toBe(RunState.RUN_STATE_FAILED);
     expect((await sets()).map((set) => set.runId)).toEqual([next]);
     await until(() => expect(cleared(mn1)).toHaveLength(2));
+  });
+
+  test('that has not ended holds up the next run on its node, and one which takes nothing of it passes it', async () => {
+    await vault('mn1');
+    await vault('mn2');
+    const { assign } = await lose();
+    const back = await node({ running: [assign.assignmentId], sources: ['OMS'] });
+    await cluster().agent('dn2', { sources: ['LdapServer'] });
+    await task('both', { sources: [LDAP, OMS] });
+    await task('ldap', { sources: [LDAP] });
+    const held = await runTask(cluster().admin(), 'nightly');
+    const passes = await runTask(cluster().admin(), 'ldap');
+    expect((await untilEnded(cluster().admin(), passes)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
+    // One that shares its source keeps its place behind it.
+    const behind = await runTask(cluster().admin(), 'both');
+    const reason = 'does not start yet: the agent of dn1 has not ended its work of an earlier run yet';
+    expect((await logOf(held)).filter((line) => line === reason)).toHaveLength(1);
+    back.finish(assign, success(assign));
+    const ends = [await untilEnded(cluster().admin(), held), await untilEnded(cluster().admin(), behind)];
+    expect(ends.map(({ state }) => state)).toEqual([RunState.RUN_STATE_SUCCESSFUL, RunState.RUN_STATE_SUCCESSFUL]);
+    expect(ends[1]?.startedMs).toBeGreaterThanOrEqual(ends[0]?.endedMs ?? 0n);
   });
 
   test('that ended while the Hello was made, and is in both of its lists, does not hold up the next run', async () => {
