@@ -2,6 +2,7 @@
 import { ALARMS } from '#rules/alarms.ts';
 import { certificateExpiring, neverRan, overdue, pausedTooLong } from '#rules/conditions.ts';
 import type { Condition, WatchedTask } from '#rules/conditions.ts';
+import { calendar } from '../engine/calendar.ts';
 import type { Change, EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
 import { isGood, isOf } from '../engine/retain.ts';
@@ -40,13 +41,13 @@ export async function watchTasks(change: Change, io: EngineIo): Promise<void> {
     change,
     io,
     ALARMS.neverRan.id,
-    each((task) => neverRan(task, now)),
+    each((task) => neverRan(task, now, calendar)),
   );
   await settle(
     change,
     io,
     ALARMS.overdue.id,
-    each((task) => overdue(task, now)),
+    each((task) => overdue(task, now, calendar)),
   );
   await settle(
     change,

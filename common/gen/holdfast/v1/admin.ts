@@ -399,7 +399,10 @@ export interface TaskSpec {
   retention:
     | Retention
     | undefined;
-  /** How old the newest good set may become before an alarm, at most 100 years; 0: two periods, for a periodic task. */
+  /**
+   * How old the newest good set may become before an alarm, at most 100 years; 0: two periods of a periodic task, twice
+   * the longest gap between starts of one with a calendar, counted from that set.
+   */
   wantedAgeSeconds: bigint;
 }
 
