@@ -9656,7 +9656,7 @@ export const Setting: MessageFns<Setting> = {
   },
 };
 
-/** Requests that change carry a request_id: repeating one returns the first answer. Empty: made up, not repeatable. */
+/** Requests that change carry a request_id: repeating one returns the first answer. Empty: repeating it does it again. */
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
   createTask: {
