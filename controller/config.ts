@@ -31,6 +31,7 @@ const nodeName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be a
 
 /** What the checks of one against the other need to have been read. */
 const beats = z.looseObject({ heartbeat: z.number(), lease: z.number() });
+const looks = z.looseObject({ tick: z.number(), lease: z.number() });
 const periods = z.looseObject({
   defaultTask: z.looseObject({ period: z.number() }),
   limits: z.looseObject({ shortestGap: z.number() }),
@@ -150,6 +151,11 @@ export const controllerConfigSchema = z
     error: 'must be twice the heartbeat or more, or agents that live are given up',
     path: ['lease'],
     when: ({ value }) => beats.safeParse(value).success,
+  })
+  .refine(({ tick, lease }) => tick < lease / 4, {
+    error: 'must be less than a quarter of the lease, or an agent that is gone is noticed late',
+    path: ['tick'],
+    when: ({ value }) => looks.safeParse(value).success,
   })
   .refine(({ defaultTask, limits }) => defaultTask.period > limits.shortestGap, {
     error: 'must be more than limits.shortestGap (120 s by default)',

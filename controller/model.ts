@@ -29,7 +29,7 @@ export interface Task {
   readonly retention: RetentionPolicy;
   readonly schedule: Schedule;
   readonly whenLate: WhenLate;
-  /** How old the newest good set may become before an alarm; undefined: two periods. */
+  /** How old the newest good set may become before an alarm; undefined: two periods, or twice the longest gap of its calendar. */
   readonly wantedAgeMs: number | undefined;
   readonly locked: boolean;
   readonly lockedMs: number | undefined;

@@ -2,6 +2,7 @@
 import { ALARMS } from '#rules/alarms.ts';
 import { certificateExpiring, neverRan, overdue, pausedTooLong } from '#rules/conditions.ts';
 import type { Condition, WatchedTask } from '#rules/conditions.ts';
+import { calendar } from '../engine/calendar.ts';
 import type { Change, EngineIo } from '../engine/engine-io.ts';
 import { managementNodes } from '../engine/engine-io.ts';
 import { isGood, isOf } from '../engine/retain.ts';
@@ -14,13 +15,12 @@ const NAMED = 5;
 /** 12011: a management node lacks files of a set. */
 export async function watchStandby(io: EngineIo): Promise<void> {
   await io.change(async (change) => {
-    const nodes = managementNodes(io.config);
-    const sets = await change.setsLacking(nodes);
-    const conditions = nodes.map((node) => {
-      const lacking = sets.filter(({ files }) => files.some((held) => !held.nodes.includes(node))).map(({ id }) => id);
-      const which = lacking.slice(0, NAMED).join(', ') + (lacking.length > NAMED ? ', …' : '');
-      return [node, lacking.length === 0 ? undefined : `the vault of ${node} lacks files of ${which}`] as const;
-    });
+    const conditions: (readonly [string, Condition])[] = [];
+    for (const node of managementNodes(io.config)) {
+      const { items, next } = await change.setsLacking([node], { size: NAMED, token: '' });
+      const which = items.map(({ id }) => id).join(', ') + (next === '' ? '' : ', …');
+      conditions.push([node, items.length === 0 ? undefined : `the vault of ${node} lacks files of ${which}`]);
+    }
     await settle(change, io, ALARMS.standby.id, conditions);
   });
 }
@@ -41,13 +41,13 @@ export async function watchTasks(change: Change, io: EngineIo): Promise<void> {
     change,
     io,
     ALARMS.neverRan.id,
-    each((task) => neverRan(task, now)),
+    each((task) => neverRan(task, now, calendar)),
   );
   await settle(
     change,
     io,
     ALARMS.overdue.id,
-    each((task) => overdue(task, now)),
+    each((task) => overdue(task, now, calendar)),
   );
   await settle(
     change,

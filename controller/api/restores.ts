@@ -82,14 +82,18 @@ export function restoreCalls(io: EngineIo): Pick<api.AdminServiceServer, Names> 
   };
 }
 
-/** Rule: at most 100 restores exist. They are never deleted by hand, so the oldest makes room: one that succeeded, else one that ended. */
+/**
+ * Rule: at most 100 restores exist. They are never deleted by hand, so the oldest makes room: one that succeeded, else one that ended, and only
+ * when each of them waits for its first start, the oldest of these.
+ */
 async function makeRoom(change: Change, most: number): Promise<void> {
   const restores = await change.restores();
   if (restores.length < most) return;
   const open = (await change.openRuns()).filter(({ kind }) => kind === 'restore').map(({ task }) => task);
   const oldestFirst = restores.filter(({ name }) => !open.includes(name)).toSorted((a, b) => a.createdMs - b.createdMs);
   const states = await Promise.all(oldestFirst.map(async ({ lastRunId }) => lastRunId && (await change.run(lastRunId))?.state));
-  const goes = oldestFirst[Math.max(0, states.indexOf('successful'))];
+  const first = (wanted: (state: string | undefined) => boolean) => oldestFirst[states.findIndex(wanted)];
+  const goes = first((state) => state === 'successful') ?? first((state) => state !== undefined) ?? oldestFirst[0];
   if (goes === undefined) throw new AppError('LIMIT', `${most} restores wait or run already, and no more may exist`);
   await change.deleteRestore(goes.name);
 }

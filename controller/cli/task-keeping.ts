@@ -51,7 +51,14 @@ export function describeKeeping({ copies, retention }: Keeping): string {
 /** What the alarm goes by: also when nobody said. `-`: no alarm. */
 export function describeWantedAge({ wantedAgeSeconds, mode }: Pick<TaskSpec, 'wantedAgeSeconds' | 'mode'>): string {
   if (wantedAgeSeconds !== 0n) return formatPeriod(wantedAgeSeconds);
-  return mode?.$case === 'periodic' ? `${formatPeriod(2n * mode.value.periodSeconds)} (two periods)` : '-';
+  switch (mode?.$case) {
+    case 'periodic':
+      return `${formatPeriod(2n * mode.value.periodSeconds)} (two periods)`;
+    case 'calendar':
+      return 'twice its longest gap';
+    default:
+      return '-';
+  }
 }
 
 export function keepingView({ copies, retention, wantedAgeSeconds }: Keeping) {

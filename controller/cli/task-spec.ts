@@ -59,7 +59,7 @@ export function addTaskOptions(command: Command): Command {
     .option('--monthly <n>', 'the same for months')
     .option(
       '--wanted-age <duration>',
-      'raise an alarm when the newest good set is older, as 26h; none: two periods, when it runs by a period',
+      'raise an alarm when the newest good set is older, as 26h; none: two periods, or twice the longest gap of a calendar',
     );
 }
 

@@ -14,6 +14,7 @@ import type { Sessions } from '../sessions/sessions.ts';
 import type { Store, StoreView } from '../store/store.ts';
 import type { Errands } from './errands.ts';
 import type { Grants } from './grants.ts';
+import type { Listening } from './listening.ts';
 import type { ProgressBoard } from './progress.ts';
 import type { ClockWatch } from './clock-watch.ts';
 import type { Reading } from './reading.ts';
@@ -50,8 +51,7 @@ export interface EngineIo {
   readonly certificateEndsMs: number;
   /** When each task was last started by this controller, on the monotonic clock. */
   readonly startedTasks: Map<string, number>;
-  /** Since when, on the monotonic clock, this controller could hear its agents: its start, or the end of a pause of its own. */
-  readonly listening: { since: number };
+  readonly listening: Listening;
   /** Changes happen one after another, each in one transaction; its effects follow when it is durable. */
   change<T>(work: (change: Change) => Promise<T>): Promise<T>;
   /** Whether this controller leads at this moment: what is done outside the catalogue must not be done on an old view of it. */

@@ -59,14 +59,6 @@ export function startEngine(io: EngineIo): Engine {
     }),
   };
 
-  let tickedAt = io.clock.monotonic();
-  /** A process that was paused (SIGSTOP, a machine put to sleep) heard nobody: that is no agent's fault. */
-  function noticeOwnPause(): void {
-    const now = io.clock.monotonic();
-    if (now - tickedAt > io.config.lease / 2) io.listening.since = now;
-    tickedAt = now;
-  }
-
   /** Logged once for as long as it fails in the same way: a full disk is not told anew each second. */
   const failing = new Map<string, string>();
   async function attempt(duty: string, perform: () => Promise<void>): Promise<boolean> {
@@ -86,7 +78,6 @@ export function startEngine(io: EngineIo): Engine {
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
       wake = new AbortController();
-      noticeOwnPause();
       io.clockWatch.look();
       // Who decides without knowing its agents takes those that are away for gone.
       const mayDecide = (await io.leads()) && (await attempt('recall the agents', recall));
@@ -100,11 +91,12 @@ export function startEngine(io: EngineIo): Engine {
   // Beside the loop: a receiver that hangs holds up no run.
   const delivering = io.notices.start(io);
   const looping = loop();
+  const listening = io.listening.keep(stopping.signal);
   return {
     hint: () => wake.abort(),
     async stop() {
       stopping.abort();
-      await Promise.all([looping, delivering.stop()]);
+      await Promise.all([looping, listening, delivering.stop()]);
     },
   };
 }

@@ -24,10 +24,8 @@ async function compare(io: EngineIo, register: Register, hello: Hello): Promise<
   await register(io, hello);
   for (const finished of hello.finished) await recordFinished(io, hello.node, finished);
   const own = (await io.store.openRuns()).flatMap(runningShares).filter(({ share }) => share.node === hello.node);
-  for (const { run, share } of own) {
-    // After a start of the controller: what an agent goes on with is listened to again.
-    if (!io.given.has(share.assignmentId)) io.given.set(share.assignmentId, await givenOf(io.store, run, share));
-  }
+  // After a start of the controller: what an agent goes on with is listened to again.
+  if (own.some(({ share }) => !io.given.has(share.assignmentId))) await listenAgain(io, hello.node);
   const wanted = new Set([...io.errands.ofNode(hello.node), ...own.map(({ share }) => share)].map((each) => each.assignmentId));
   return {
     controllerVersion: PRODUCT_VERSION,
@@ -35,6 +33,17 @@ async function compare(io: EngineIo, register: Register, hello: Hello): Promise<
     cancel: hello.running.filter((id) => !wanted.has(id)),
     acknowledged: hello.finished.map(({ assignmentId }) => assignmentId),
   };
+}
+
+/** Within a change, and of the runs as they are then: a share that was given up meanwhile must not count as given for ever. */
+async function listenAgain(io: EngineIo, node: string): Promise<void> {
+  await io.change(async (change) => {
+    for (const { run, share } of (await change.openRuns()).flatMap(runningShares)) {
+      if (share.node !== node || io.given.has(share.assignmentId)) continue;
+      const given = await givenOf(change, run, share);
+      change.after(() => void io.given.set(share.assignmentId, given));
+    }
+  });
 }
 
 function noteProgress(io: EngineIo, node: string, { assignmentId, attempt, progress }: ProgressReport): void {

@@ -40,7 +40,10 @@ export async function importFound(
   io: EngineIo,
   { manifests, faults }: Found,
 ): Promise<{ imported: number; known: number; faults: readonly string[] }> {
-  const leaving = new Set((await change.leftovers()).map(({ prefix }) => prefix));
+  const leaving = new Set<string>();
+  for (const runId of new Set(manifests.map(({ manifest }) => manifest.run.id))) {
+    for (const { prefix } of await change.leftoversOf(runId)) leaving.add(prefix);
+  }
   const open = new Set((await change.openRuns()).map(({ setId }) => setId));
   // What an attempt that was given up left is cleared, not kept; what a run is writing now is its own to tell.
   const good = manifests.filter(({ file, manifest }) => !leaving.has(prefixOf(file.key)) && !open.has(manifest.set.id));

@@ -1,6 +1,6 @@
 /** What may lie in vaults without belonging to a set: it is cleared there under a newer attempt, which fences the old one. */
 import { nodesWithCopy } from '../model.ts';
-import type { BackupSet, Run, SourceRun } from '../model.ts';
+import type { BackupSet, Leftover, Run, SourceRun } from '../model.ts';
 import { prefixOfShare } from './assign.ts';
 import type { Change, EngineIo } from './engine-io.ts';
 import { managementNodes } from './engine-io.ts';
@@ -12,6 +12,15 @@ export async function leaveShareToClear(change: Change, io: EngineIo, run: Run, 
   const nodes = managementNodes(io.config);
   await change.putLeftover({ runId: run.id, attempt: share.attempt + 1, prefix: prefixOfShare(run, share), nodes });
   change.after(() => io.hint());
+}
+
+/** In those of its vaults only. */
+export async function leaveToClear(change: Change, { runId, prefix }: Leftover, stays: (node: string) => boolean): Promise<void> {
+  const now = (await change.leftoversOf(runId)).find((each) => each.prefix === prefix);
+  if (now === undefined) return;
+  const nodes = now.nodes.filter(stays);
+  if (nodes.length > 0) return change.putLeftover({ ...now, nodes });
+  await change.deleteLeftover(now);
 }
 
 /** The set goes: its manifests at the next look, so that nobody restores it any more, its bytes after the grace period; and also those that may hold parts of a copy that was cut off. */

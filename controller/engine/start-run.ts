@@ -1,4 +1,4 @@
-/** The run that waits first starts when there is room: rules, then its shares are placed, written, and given out. */
+/** The first run that waits and can starts when there is room: rules, then its shares are placed, written, and given out. */
 import { AppError, toFault } from '#common/errors.ts';
 import { diskTime } from '#common/clock.ts';
 import type { SourceName } from '#common/names.ts';
@@ -18,23 +18,36 @@ export interface Starter {
 }
 
 export function createStarter(io: EngineIo): Starter {
-  /** Said once in the run's log, not at each tick. */
-  let said: string | undefined;
+  /** Why each goes on waiting: said once in its log, not at each tick. */
+  const said = new Map<string, string>();
+
+  async function say(change: Change, { id }: Run, reason: string): Promise<void> {
+    if (said.get(id) === reason) return;
+    said.set(id, reason);
+    await note(change, io, id, '', 'warn', `does not start yet: ${reason}`);
+  }
+
   return {
     async startNext() {
       await io.change(async (change) => {
         const open = await change.openRuns();
+        for (const id of said.keys()) if (!open.some((run) => run.id === id && run.state === 'waiting')) said.delete(id);
         if (!open.some(({ state }) => state === 'waiting')) return;
         const wishes: OpenRun[] = [];
         for (const run of open)
           wishes.push({ id: run.id, running: run.state === 'running', sources: await sourcesOf(change, run) });
-        const id = nextToStart(wishes, io.limits);
-        const next = open.find((run) => run.id === id);
-        if (next === undefined) return;
-        const reason = next.kind === 'backup' ? await startBackup(change, io, next) : await startRestore(change, io, next);
-        if (reason === undefined || said === next.id + reason) return;
-        said = next.id + reason;
-        await note(change, io, next.id, '', 'warn', `does not start yet: ${reason}`);
+        const held = new Set<string>();
+        for (;;) {
+          const id = nextToStart(wishes, io.limits, held);
+          const next = open.find((run) => run.id === id);
+          if (next === undefined) return;
+          const reason = next.kind === 'backup' ? await startBackup(change, io, next) : await startRestore(change, io, next);
+          if (reason === undefined) return;
+          await say(change, next, reason);
+          // A moment, for all: a start of the controller must not change their order.
+          if (reason === AGENTS_MAY_COME) return;
+          held.add(next.id);
+        }
       });
     },
   };

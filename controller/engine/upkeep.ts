@@ -9,10 +9,13 @@ import { retryAfterMs } from '#rules/retry.ts';
 import { clear } from '../alarms/alarms.ts';
 import { withCopy } from '../model.ts';
 import type { BackupSet, Leftover } from '../model.ts';
+import type { Page, PageRequest } from '../store/store.ts';
 import { vaultAccess } from './assign.ts';
 import type { EngineIo } from './engine-io.ts';
 import { managementNodes, newId } from './engine-io.ts';
+import { forgetLeftover, forgetSet, isAwaited } from './former-vaults.ts';
 import { prefixOf } from './grants.ts';
+import { leaveToClear } from './leftovers.ts';
 import { fileMessage } from './messages.ts';
 import { unwantedOf } from './tell-agents.ts';
 
@@ -24,7 +27,7 @@ export interface Upkeep {
 const MOST_CHORES = 4;
 /** A chore that is still wanted is tried again long before. */
 const FORGET_MS = 3_600_000;
-/** Looked at in one pass; the next one looks at the rest. */
+/** Looked at in one pass; the next one looks at those behind them, and after the last again at the first. */
 const LOOK_AT = 100;
 
 export function createUpkeep(io: EngineIo): Upkeep {
@@ -61,33 +64,39 @@ export function createUpkeep(io: EngineIo): Upkeep {
     return facts?.connected === true && facts.vault !== undefined && unwantedOf(io, node).length === 0;
   }
 
+  const leftovers = inTurns((page) => io.store.leftovers(page));
+  const going = inTurns((page) => io.store.setsToDelete(page));
+  const lacking = inTurns((page) => io.store.setsLacking(managementNodes(io.config), page));
+
   return {
     // What makes room comes first.
     async pass() {
       // A chore that is asked for no more, since its set is gone, is forgotten.
       for (const [name, { until }] of failed) if (until + FORGET_MS < io.clock.monotonic()) failed.delete(name);
-      for (const leftover of await io.store.leftovers()) {
+      for (const leftover of await leftovers()) {
+        if (!leftover.nodes.every((node) => isAwaited(io, node))) await forgetLeftover(io, leftover);
         for (const node of leftover.nodes.filter(ready)) {
           const name = `clear ${leftover.prefix} on ${node}, attempt ${leftover.attempt}`;
           chore(node, name, () => clearFrom(io, leftover, node));
         }
       }
-      const going = await io.store.setsToDelete(LOOK_AT);
-      const inDoubt = going.length > 0 && (await io.clockWatch.doubt(io.store)) !== undefined;
-      for (const set of going) {
+      const toDelete = await going();
+      const inDoubt = toDelete.length > 0 && (await io.clockWatch.doubt(io.store)) !== undefined;
+      for (const set of toDelete) {
         if (io.reading.has(set.id) || set.deleting === undefined) continue;
         const { sinceMs, unlisted } = set.deleting;
         const grace = graceOf({ sinceMs, graceMs: io.config.deletionGrace, now: io.clock.now(), inDoubt });
         if (grace === 'anew') await countAnew(io, set);
         const holders = [...new Set(set.files.flatMap(({ nodes }) => nodes))];
+        if (!holders.some((node) => isAwaited(io, node))) await forgetSet(io, set, holders);
         for (const node of holders.filter(ready)) {
           if (!unlisted.includes(node)) chore(node, `unlist ${set.id} in the vault of ${node}`, () => unlist(io, set, node));
           else if (grace === 'over') chore(node, `delete ${set.id} from the vault of ${node}`, () => deleteFrom(io, set, node));
         }
       }
-      const lacking = (await io.store.setsLacking(managementNodes(io.config))).slice(0, LOOK_AT);
+      const toCopy = await lacking();
       for (const node of managementNodes(io.config).filter(ready)) {
-        for (const set of lacking) {
+        for (const set of toCopy) {
           const from = lackedBy(set, node)
             .flatMap(({ nodes }) => nodes)
             .find(ready);
@@ -96,6 +105,16 @@ export function createUpkeep(io: EngineIo): Upkeep {
         }
       }
     },
+  };
+}
+
+/** Bounded, and yet all of it: what cannot be done now, however much that is, holds up nothing behind it. */
+function inTurns<T>(ask: (page: PageRequest) => Promise<Page<T>>): () => Promise<readonly T[]> {
+  let token = '';
+  return async () => {
+    const { items, next } = await ask({ size: LOOK_AT, token });
+    token = next;
+    return items;
   };
 }
 
@@ -154,13 +173,7 @@ async function clearFrom(io: EngineIo, leftover: Leftover, node: string): Promis
   if (vault === undefined) return;
   const value = { files: [], vault, incompletePrefixes: [prefix], manifestsOnly: false };
   await io.errands.ask({ node, id, runId, attempt, work: { $case: 'delete', value } });
-  await io.change(async (change) => {
-    const now = (await change.leftovers()).find((each) => each.runId === runId && each.prefix === prefix);
-    if (now === undefined) return;
-    const nodes = now.nodes.filter((each) => each !== node);
-    if (nodes.length > 0) return change.putLeftover({ ...now, nodes });
-    await change.deleteLeftover(now);
-  });
+  await io.change((change) => leaveToClear(change, leftover, (each) => each !== node));
 }
 
 async function mirrorTo(io: EngineIo, set: BackupSet, holder: string, node: string): Promise<void> {

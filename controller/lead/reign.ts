@@ -17,6 +17,7 @@ import type { EngineIo } from '../engine/engine-io.ts';
 import { createErrands } from '../engine/errands.ts';
 import { createGrants } from '../engine/grants.ts';
 import { createHearing } from '../engine/hear.ts';
+import { createListening } from '../engine/listening.ts';
 import { createProgressBoard } from '../engine/progress.ts';
 import { createReading } from '../engine/reading.ts';
 import { createSystemTask } from '../engine/system-task.ts';
@@ -68,7 +69,7 @@ export async function startReign({ config, tls, grantKey, store, clock, log }: R
     clockWatch: createClockWatch(clock, sessions, managementNodes(config), limits),
     startedTasks: new Map(),
     certificateEndsMs: Math.min(certificateEnds(tls.cert), certificateEnds(tls.ca)),
-    listening: { since: clock.monotonic() },
+    listening: createListening(clock, config.lease),
     leads: () => lead.confirm(),
     change: (work) => change(work).catch((error: unknown) => yieldLead(error, lead)),
     hint: () => engine?.hint(),

@@ -33,14 +33,18 @@ export interface OpenRun {
 
 /**
  * Rule: one run at a time (a setting), and never two that share a data source. `open` stands in the order of asking: a run passes
- * another that must wait only when it takes nothing that the other needs.
+ * another that must wait only when it takes nothing that the other needs. `held`: those that cannot start as things stand.
  */
-export function nextToStart(open: readonly OpenRun[], limits: Pick<Limits, 'concurrentRuns'>): string | undefined {
+export function nextToStart(
+  open: readonly OpenRun[],
+  limits: Pick<Limits, 'concurrentRuns'>,
+  held: ReadonlySet<string> = new Set(),
+): string | undefined {
   const running = open.filter((run) => run.running);
   if (running.length >= limits.concurrentRuns) return undefined;
   const taken = new Set(running.flatMap(({ sources }) => sources));
   for (const { id, sources } of open.filter((run) => !run.running)) {
-    if (!sources.some((source) => taken.has(source))) return id;
+    if (!held.has(id) && !sources.some((source) => taken.has(source))) return id;
     for (const source of sources) taken.add(source);
   }
   return undefined;

@@ -1,5 +1,5 @@
 /** Alarms about how things stand: each a question asked again and again, answered with why it is up, or that it is not. */
-import type { Schedule } from './schedule.ts';
+import type { Calendar, Schedule } from './schedule.ts';
 
 /** Why the alarm is up; undefined: it is not. */
 export type Condition = string | undefined;
@@ -11,21 +11,23 @@ export interface WatchedTask {
   readonly lockedMs: number | undefined;
   /** When the newest whole set was made. */
   readonly newestGoodMs: number | undefined;
-  /** How old the newest good set may become; undefined: two periods, for a periodic task. */
+  /** How old the newest good set may become; undefined: two periods, or twice the longest gap of a calendar. */
   readonly wantedAgeMs: number | undefined;
 }
 
 /** A task that runs by itself has had time for a run, and there is not one good set. */
-export function neverRan(task: WatchedTask, now: number): Condition {
-  const allowed = allowedAge(task);
-  if (task.newestGoodMs !== undefined || allowed === undefined || now - task.createdMs <= allowed) return undefined;
+export function neverRan(task: WatchedTask, now: number, calendar: Calendar): Condition {
+  if (task.newestGoodMs !== undefined) return undefined;
+  const allowed = allowedAge(task, task.createdMs, now, calendar);
+  if (allowed === undefined || now - task.createdMs <= allowed) return undefined;
   return `no run of it has succeeded since it was made ${duration(now - task.createdMs)} ago`;
 }
 
 /** The recovery point is older than wanted: also when the task is locked, or its runs were skipped, for the data age all the same. */
-export function overdue(task: WatchedTask, now: number): Condition {
-  const allowed = allowedAge(task);
-  if (task.newestGoodMs === undefined || allowed === undefined || now - task.newestGoodMs <= allowed) return undefined;
+export function overdue(task: WatchedTask, now: number, calendar: Calendar): Condition {
+  if (task.newestGoodMs === undefined) return undefined;
+  const allowed = allowedAge(task, task.newestGoodMs, now, calendar);
+  if (allowed === undefined || now - task.newestGoodMs <= allowed) return undefined;
   return `its newest good set is ${duration(now - task.newestGoodMs)} old, and ${duration(allowed)} are allowed`;
 }
 
@@ -34,8 +36,45 @@ export function pausedTooLong(task: WatchedTask, now: number, allowedMs: number)
   return `it has been locked for ${duration(now - task.lockedMs)}, and does not run by itself`;
 }
 
-function allowedAge({ wantedAgeMs, schedule }: WatchedTask): number | undefined {
-  return wantedAgeMs ?? (schedule.kind === 'periodic' ? 2 * schedule.periodMs : undefined);
+/** Of what is as old as `sinceMs`; undefined: any, for the task starts by hand only. */
+function allowedAge(
+  { wantedAgeMs, schedule }: WatchedTask,
+  sinceMs: number,
+  now: number,
+  calendar: Calendar,
+): number | undefined {
+  if (wantedAgeMs !== undefined) return wantedAgeMs;
+  switch (schedule.kind) {
+    case 'manual':
+      return undefined;
+    case 'periodic':
+      return 2 * schedule.periodMs;
+    case 'calendar':
+      return twiceTheLongestGap((afterMs) => calendar(schedule, afterMs), sinceMs, now);
+  }
+}
+
+/** Enough to find the night or the weekend behind the starts of a working day, or they follow at once. */
+const STARTS_LOOKED_AT = 10;
+
+/**
+ * Among the starts that follow `sinceMs`: counted from there and not from now, the gap that the data must live through is always one of them.
+ * Ends as soon as all is well, for a calendar takes long to ask.
+ */
+function twiceTheLongestGap(
+  startAfter: (afterMs: number) => number | undefined,
+  sinceMs: number,
+  now: number,
+): number | undefined {
+  let allowed: number | undefined;
+  let last = sinceMs;
+  for (let n = 0; n < STARTS_LOOKED_AT && (allowed ?? 0) < now - sinceMs; n++) {
+    const next = startAfter(last);
+    if (next === undefined) break;
+    allowed = Math.max(allowed ?? 0, 2 * (next - last));
+    last = next;
+  }
+  return allowed;
 }
 
 export interface SpaceSample {

@@ -1,4 +1,7 @@
-/** Whether a source is backed up in full or as the difference to its last backup. */
+/**
+ * Whether a source is backed up in full or as the difference to its last backup. Not asked yet: each source that there is takes FULL only
+ * (task.ts). It waits for the first that can be backed up incrementally.
+ */
 export type Policy =
   | { readonly kind: 'full' }
   | { readonly kind: 'full-then-incremental' }

@@ -83,6 +83,8 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
     }
     const welcome = await events.hello(hello);
     if (stream.cancelled) return;
+    // Its reign has ended meanwhile: a line that is welcomed now would hang on it.
+    if (stopped !== undefined) throw stopped;
     // A newer line of the same agent takes over: the old one is half open at best.
     lines.get(name)?.stream.end();
     // One that ended while Hello was being made may be in both: it is acknowledged, and never spoken of again.
@@ -165,7 +167,9 @@ export function createSessions(events: SessionEvents, clock: Clock, log: Logger)
       }
     }
     stream.on('data', ({ message }: SessionRequest) => {
-      if (refused || stopped !== undefined) return;
+      if (refused) return;
+      // Lines that were greeted have been ended; one that says Hello only now has not.
+      if (stopped !== undefined) return greeted ? undefined : refuse(stopped);
       // One after another, and no faster than they are recorded: the agent's side of the line waits, not our memory.
       stream.pause();
       void take(message).finally(() => stream.resume());

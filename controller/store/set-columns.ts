@@ -3,10 +3,12 @@ import { holdersOf } from '../model.ts';
 import type { BackupSet } from '../model.ts';
 
 export function setColumns(set: BackupSet): { deleting: number; held_by: string } {
-  return { deleting: set.deleting ? 1 : 0, held_by: heldBy(holdersOf(set)) };
+  // Node names have no comma.
+  return { deleting: set.deleting ? 1 : 0, held_by: holdersOf(set).join(',') };
 }
 
-/** Node names have no comma. */
-export function heldBy(nodes: readonly string[]): string {
-  return nodes.toSorted().join(',');
+/** What is also held elsewhere, as by a node that was a management node once, lacks nothing. */
+export function heldByEach(heldBy: string, nodes: readonly string[]): boolean {
+  const holders = heldBy.split(',');
+  return nodes.every((node) => holders.includes(node));
 }

@@ -5,10 +5,10 @@ import type { BackupSet, Leftover } from '../model.ts';
 import { decode, encode } from './codec.ts';
 import { pageOf, seqOf } from './page.ts';
 import type { Schema } from './schema.ts';
-import { heldBy, setColumns } from './set-columns.ts';
+import { heldByEach, setColumns } from './set-columns.ts';
 import type { Changes, Queries } from './store.ts';
 
-type SetQueries = Pick<Queries, 'set' | 'listSets' | 'setsOf' | 'setsToDelete' | 'setsLacking' | 'leftovers'>;
+type SetQueries = Pick<Queries, 'set' | 'listSets' | 'setsOf' | 'setsToDelete' | 'setsLacking' | 'leftovers' | 'leftoversOf'>;
 type SetChanges = Pick<Changes, 'putSet' | 'deleteSet' | 'putLeftover' | 'deleteLeftover'>;
 
 const setIn = ({ body }: { body: string }) => decode(body) as BackupSet;
@@ -29,27 +29,55 @@ export function setQueries(db: Kysely<Schema>): SetQueries {
     async setsOf(task) {
       return (await oldestFirst.where('task', '=', task).where('deleting', '=', sql.lit(0)).execute()).map(setIn);
     },
-    async setsToDelete(limit) {
-      return (await oldestFirst.where('deleting', '=', sql.lit(1)).limit(limit).execute()).map(setIn);
+    async setsToDelete(page) {
+      let query = oldestFirst.where('deleting', '=', sql.lit(1));
+      if (page.token !== '') query = query.where('seq', '>', seqOf(page));
+      return pageOf(await query.limit(page.size + 1).execute(), page, setIn);
     },
-    async setsLacking(nodes) {
-      // Nearly every set is held by just these nodes: the two ends of the index around that value are the few others.
-      const all = heldBy(nodes);
-      const others = db.selectFrom('sets').select(['seq', 'body']).where('deleting', '=', sql.lit(0));
-      const rows = [
-        ...(await others.where('held_by', '<', all).execute()),
-        ...(await others.where('held_by', '>', all).execute()),
-      ];
-      return rows
-        .toSorted((a, b) => a.seq - b.seq)
-        .map(setIn)
-        .filter(({ files }) => files.some((held) => nodes.some((node) => !held.nodes.includes(node))));
+    async setsLacking(nodes, page) {
+      let query = oldestFirst.where('deleting', '=', sql.lit(0)).limit(page.size + 1);
+      if (page.token !== '') query = query.where('seq', '>', seqOf(page));
+      const rows = [];
+      for (const holders of await holdersThereAre(db)) {
+        if (!heldByEach(holders, nodes)) rows.push(...(await query.where('held_by', '=', holders).execute()));
+      }
+      return pageOf(
+        rows.toSorted((a, b) => a.seq - b.seq),
+        page,
+        setIn,
+      );
     },
-    async leftovers() {
-      const rows = await db.selectFrom('leftovers').select('body').orderBy('run').orderBy('prefix').execute();
+    async leftovers(page) {
+      const after = page.token === '' ? ['', ''] : page.token.split('\n', 2);
+      const rows = await db
+        .selectFrom('leftovers')
+        .select('body')
+        .where((eb) => eb(eb.refTuple('run', 'prefix'), '>', eb.tuple(after[0] ?? '', after[1] ?? '')))
+        .orderBy('run')
+        .orderBy('prefix')
+        .limit(page.size + 1)
+        .execute();
+      const items = rows.slice(0, page.size).map(({ body }) => decode(body) as Leftover);
+      const last = items.at(-1);
+      // Neither holds a line break.
+      return { items, next: rows.length > page.size && last !== undefined ? `${last.runId}\n${last.prefix}` : '' };
+    },
+    async leftoversOf(runId) {
+      const rows = await db.selectFrom('leftovers').select('body').where('run', '=', runId).orderBy('prefix').execute();
       return rows.map(({ body }) => decode(body) as Leftover);
     },
   };
+}
+
+/** By which nodes sets are held, each once: as few as there are mixtures of vaults. From one to the next along the index, not through its rows. */
+async function holdersThereAre(db: Kysely<Schema>): Promise<string[]> {
+  const found: string[] = [];
+  const next = db.selectFrom('sets').select('held_by').where('deleting', '=', sql.lit(0)).orderBy('held_by').limit(1);
+  for (let row = await next.where('held_by', '>=', '').executeTakeFirst(); row !== undefined;) {
+    found.push(row.held_by);
+    row = await next.where('held_by', '>', row.held_by).executeTakeFirst();
+  }
+  return found;
 }
 
 export function setChanges(db: Kysely<Schema>): SetChanges {

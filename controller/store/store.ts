@@ -48,10 +48,10 @@ export interface Queries {
   listSets(task: string, page: PageRequest): Promise<Page<BackupSet>>;
   /** Of one task, those that go excluded, oldest first: in the order they were made, whatever the clock said. Retention bounds them. */
   setsOf(task: string): Promise<readonly BackupSet[]>;
-  /** Oldest first, at most `limit`. */
-  setsToDelete(limit: number): Promise<readonly BackupSet[]>;
+  /** Oldest first. */
+  setsToDelete(page: PageRequest): Promise<Page<BackupSet>>;
   /** Not marked for deletion, and a file of them is not held by one of these nodes; oldest first. */
-  setsLacking(nodes: readonly string[]): Promise<readonly BackupSet[]>;
+  setsLacking(nodes: readonly string[], page: PageRequest): Promise<Page<BackupSet>>;
   restore(name: string): Promise<Restore | undefined>;
   restores(): Promise<readonly Restore[]>;
   /** Newest first. */
@@ -66,7 +66,9 @@ export interface Queries {
   agents(): Promise<readonly KnownAgent[]>;
   /** Of this vault, the newest so many, oldest first. */
   spaceSamples(node: string, limit: number): Promise<readonly SpaceRecord[]>;
-  leftovers(): Promise<readonly Leftover[]>;
+  /** By run and prefix. */
+  leftovers(page: PageRequest): Promise<Page<Leftover>>;
+  leftoversOf(runId: string): Promise<readonly Leftover[]>;
   answer(requestId: string): Promise<Answer | undefined>;
   /** Newest first. */
   listAudit(page: PageRequest): Promise<Page<AuditLine>>;

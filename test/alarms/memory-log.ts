@@ -1,5 +1,6 @@
 /** The queue in memory. Stands for the table of the catalogue, which has a test of its own. */
 import { aboutOf } from '../../controller/alarms/delivery/channel.ts';
+import type { Notice } from '../../controller/alarms/delivery/channel.ts';
 import type { DeliveryLog, QueuedDelivery } from '../../controller/alarms/delivery/delivery-log.ts';
 import type { AppError } from '#common/errors.ts';
 
@@ -15,7 +16,7 @@ export class MemoryLog implements DeliveryLog {
     return this.#rows;
   }
 
-  put: DeliveryLog['put'] = (notice, channels) => {
+  put = (notice: Notice, channels: readonly string[]): Promise<void> => {
     for (const channel of channels) {
       if (this.#rows.some((row) => row.noticeId === notice.id && row.channel === channel)) continue;
       const start = { attempts: 0, pausedMs: 0, nextMs: 0, state: 'waiting', error: undefined } as const;

@@ -5,7 +5,7 @@ import { runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts
 import { success, vaultFacts } from './fake-agent.ts';
 
 test('a task starts when it is due, and not at the tick that follows', async () => {
-  await using cluster = await startCluster({ tick: '1h', lease: '1h' });
+  await using cluster = await startCluster({ tick: '1h', lease: '5h' });
   let atMs = 0;
   const onAssign = (assign: Assign) => {
     if (assign.work?.$case === 'backup') atMs = cluster.clock.now();

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { Assign, BackupDone, Finished } from '#common/gen/holdfast/v1/agent.ts';
 import { RunState } from '#common/gen/holdfast/v1/types.ts';
 import { cleared, clusterOfEach, waits } from './cluster-of-each.ts';
-import { runTask, until, untilEnded } from './cluster.ts';
-import { failure, success } from './fake-agent.ts';
+import { LDAP, OMS, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
+import { failure, success, vaultFacts } from './fake-agent.ts';
 import type { AgentOptions } from './fake-agent.ts';
 
 const { cluster, vault, node, task, backUp, sets, logOf } = clusterOfEach();
@@ -132,6 +132,73 @@ describe('an attempt that was given up', () => {
     expect(run?.state).toBe(RunState.RUN_STATE_FAILED);
     expect((await sets()).map((set) => set.runId)).toEqual([next]);
     await until(() => expect(cleared(mn1)).toHaveLength(2));
+  });
+
+  test('that has not ended holds up the next run on its node, and one which takes nothing of it passes it', async () => {
+    await vault('mn1');
+    await vault('mn2');
+    const { assign } = await lose();
+    const back = await node({ running: [assign.assignmentId], sources: ['OMS'] });
+    await cluster().agent('dn2', { sources: ['LdapServer'] });
+    await task('both', { sources: [LDAP, OMS] });
+    await task('ldap', { sources: [LDAP] });
+    const held = await runTask(cluster().admin(), 'nightly');
+    const passes = await runTask(cluster().admin(), 'ldap');
+    expect((await untilEnded(cluster().admin(), passes)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
+    // One that shares its source keeps its place behind it.
+    const behind = await runTask(cluster().admin(), 'both');
+    const reason = 'does not start yet: the agent of dn1 has not ended its work of an earlier run yet';
+    expect((await logOf(held)).filter((line) => line === reason)).toHaveLength(1);
+    back.finish(assign, success(assign));
+    const ends = [await untilEnded(cluster().admin(), held), await untilEnded(cluster().admin(), behind)];
+    expect(ends.map(({ state }) => state)).toEqual([RunState.RUN_STATE_SUCCESSFUL, RunState.RUN_STATE_SUCCESSFUL]);
+    expect(ends[1]?.startedMs).toBeGreaterThanOrEqual(ends[0]?.endedMs ?? 0n);
+  });
+
+  test('just as its agent came back holds up the next run all the same', async () => {
+    const givenUp = Promise.withResolvers<void>();
+    let [armed, hold] = [false, false];
+    await using own = await startCluster({}, (store) => ({
+      ...store,
+      async transaction(work) {
+        let ofAgent = false;
+        const result = await store.transaction((view) =>
+          work({ ...view, putAgent: (agent) => ((ofAgent = agent.node === 'dn1'), view.putAgent(agent)) }),
+        );
+        hold ||= armed && ofAgent;
+        return result;
+      },
+      // What the Hello of dn1 is compared with is from before its share was given up.
+      async openRuns() {
+        const open = await store.openRuns();
+        if (!hold) return open;
+        [armed, hold] = [false, false];
+        await givenUp.promise;
+        return open;
+      },
+    }));
+    const vaults = () => Promise.all(['mn1', 'mn2'].map((name) => own.agent(name, { vault: vaultFacts(name) })));
+    await vaults();
+    const dn1 = await own.agent('dn1', { sources: ['OMS'], onAssign: waits });
+    await own.admin().createTask({ requestId: '', spec: taskSpec('nightly') });
+    const id = await runTask(own.admin(), 'nightly');
+    await until(() => expect(dn1.assigns).toHaveLength(1));
+    dn1.leave();
+    await own.stop();
+    await own.start();
+    await vaults();
+    armed = true;
+    const running = dn1.assigns.map(({ assignmentId }) => assignmentId);
+    const coming = own.agent('dn1', { sources: ['OMS'], running });
+    expect((await untilEnded(own.admin(), id)).state).toBe(RunState.RUN_STATE_FAILED);
+    givenUp.resolve();
+    const back = await coming;
+    const next = await runTask(own.admin(), 'nightly');
+    const log = async () => (await own.admin().listRunLog({ id: next, pageSize: 0, pageToken: '' })).lines;
+    await until(async () => expect((await log()).at(-1)?.message).toContain('has not ended its work of an earlier run yet'));
+    expect(back.assigns).toEqual([]);
+    for (const assign of dn1.assigns) back.finish(assign, success(assign));
+    expect((await untilEnded(own.admin(), next)).state).toBe(RunState.RUN_STATE_SUCCESSFUL);
   });
 
   test('that ended while the Hello was made, and is in both of its lists, does not hold up the next run', async () => {

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { status } from '@grpc/grpc-js';
 import type { Assign } from '#common/gen/holdfast/v1/agent.ts';
 import { clusterOfEach, waits } from './cluster-of-each.ts';
-import { refusalOf, runTask, until, untilEnded } from './cluster.ts';
-import { sourceOf } from './fake-agent.ts';
+import { refusalOf, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
+import { failure, sourceOf, success, vaultFacts } from './fake-agent.ts';
 
 const { cluster, vault, node, task, backUp, runs, logOf } = clusterOfEach();
 
@@ -44,6 +44,28 @@ describe('limits', () => {
       true,
     ]);
     expect((await runs()).map(({ id }) => id)).toContain(run?.id);
+  });
+
+  test('a restore that failed makes room before one that was never started', async () => {
+    await using own = await startCluster({ limits: { tasksOfEachKind: 3 } });
+    await own.agent('mn1', { vault: vaultFacts('mn1') });
+    await own.agent('mn2', { vault: vaultFacts('mn2') });
+    const onAssign = (assign: Assign) => (assign.work?.$case === 'restore' ? failure('no') : success(assign));
+    await own.agent('dn1', { sources: ['OMS'], onAssign });
+    await own.admin().createTask({ requestId: '', spec: taskSpec('nightly') });
+    const { setId } = await untilEnded(own.admin(), await runTask(own.admin(), 'nightly'));
+    const create = async (name: string) => {
+      await own.admin().createRestore({ requestId: '', name, setId, sources: [], options: undefined });
+      own.clock.advance(1);
+    };
+    const there = async () => (await own.admin().listRestores({ pageSize: 0, pageToken: '' })).restores.map(({ name }) => name);
+    for (const name of ['never', 'failed', 'later']) await create(name);
+    const { run } = await own.admin().startRestore({ requestId: '', name: 'failed' });
+    await untilEnded(own.admin(), run?.id ?? '');
+    await create('fourth');
+    expect(await there()).toEqual(['fourth', 'later', 'never']);
+    await create('fifth');
+    expect(await there()).toEqual(['fifth', 'fourth', 'later']);
   });
 });
 

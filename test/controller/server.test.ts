@@ -69,6 +69,11 @@ deletionGrace: 999999999d
       expect(error).toMatch(fault);
     }
   });
+
+  test('with a tick of a quarter of the lease or more is refused', async () => {
+    await expect(load(`${GOOD}lease: 20s\ntick: 5s\n`)).rejects.toThrow(/:7: tick: must be less than a quarter of the lease/);
+    expect((await load(`${GOOD}lease: 20s\ntick: 4999ms\n`)).tick).toBe(4999);
+  });
 });
 
 describe('the server', () => {

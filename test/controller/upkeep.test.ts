@@ -1,22 +1,27 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { status } from '@grpc/grpc-js';
 import { systemClock } from '#common/clock.ts';
 import type { Assign } from '#common/gen/holdfast/v1/agent.ts';
 import { RunState } from '#common/gen/holdfast/v1/types.ts';
 import { cleared, clusterOfEach, deletions, told, waits } from './cluster-of-each.ts';
+import { openSqliteStore } from '../../controller/store/sqlite.ts';
+import type { StoreView } from '../../controller/store/store.ts';
+import type { Leftover } from '../../controller/model.ts';
+import { runOf, setOf } from '../store/samples.ts';
 import { LDAP, OMS, refusalOf, runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
 import { failure, success, vaultFacts } from './fake-agent.ts';
 
-const { cluster, vault, node, task, backUp, sets, alarms } = clusterOfEach();
+const { cluster, vault, node, task, backUp, sets, alarms, logOf } = clusterOfEach();
 
 describe('the upkeep', () => {
   test('does not spin while a set cannot be copied, because the vault that holds it is away', async () => {
     let looks = 0;
     await using own = await startCluster({}, (store) => ({
       ...store,
-      setsLacking: (nodes) => {
+      setsLacking: (nodes, page) => {
         looks += 1;
-        return store.setsLacking(nodes);
+        return store.setsLacking(nodes, page);
       },
     }));
     const mn1 = await own.agent('mn1', { vault: vaultFacts('mn1') });
@@ -72,6 +77,94 @@ describe('the upkeep', () => {
       [1, false],
     ]);
     await until(() => expect(cleared(mn2)).toEqual([expect.stringMatching(/^nightly_\d{14}\/OMS_\d{14}\/$/)]));
+  });
+});
+
+/** The controller is started again on a catalogue that has this too. */
+async function startWith(seed: (view: StoreView) => Promise<void>): Promise<void> {
+  await cluster().stop();
+  const store = await openSqliteStore(join(cluster().directory, 'state', 'catalogue.sqlite'));
+  await store.transaction(seed);
+  await store.close();
+  await cluster().start();
+}
+
+describe('what cannot be done, however much that is,', () => {
+  test('holds up no other deletion', async () => {
+    await startWith(async (view) => {
+      const deleting = { sinceMs: 1, unlisted: [] };
+      for (let n = 0; n < 250; n++) await view.putSet(setOf(`away${n}`, 'nightly', ['mn2'], { deleting }));
+      await view.putSet(setOf('here', 'nightly', ['mn1'], { deleting }));
+    });
+    await vault('mn1');
+    await until(async () => expect((await sets()).map(({ id }) => id)).not.toContain('here'));
+    expect(await sets()).toHaveLength(100);
+  });
+
+  test('holds up no other copy', async () => {
+    await startWith(async (view) => {
+      for (let n = 0; n < 250; n++) await view.putSet(setOf(`away${n}`, 'nightly', ['gone']));
+      await view.putSet(setOf('here', 'nightly', ['mn1']));
+    });
+    await vault('mn1');
+    const mn2 = await vault('mn2');
+    await until(() => expect(told(mn2, 'mirror')).toHaveLength(1));
+  });
+
+  test('holds up no other clearing', async () => {
+    await startWith(async (view) => {
+      for (let n = 0; n < 250; n++) {
+        await view.putLeftover({ runId: `r${n}`, attempt: 2, prefix: 'nightly_1/away/', nodes: ['mn2'] });
+      }
+      await view.putLeftover({ runId: 'r9', attempt: 2, prefix: 'nightly_1/here/', nodes: ['mn1'] });
+    });
+    const mn1 = await vault('mn1');
+    await until(() => expect(cleared(mn1)).toEqual(['nightly_1/here/']));
+  });
+});
+
+describe('a vault whose node is no management node any more', () => {
+  const going = (id: string, nodes: readonly string[]) =>
+    setOf(id, 'nightly', nodes, { runId: 'r1', deleting: { sinceMs: 1, unlisted: [] } });
+  const leftover: Leftover = { runId: 'r1', attempt: 2, prefix: 'nightly_1/part/', nodes: ['mn1', 'old'] };
+
+  test('is not waited for when it is away: what goes is forgotten, and the log says what lies there still', async () => {
+    await startWith(async (view) => {
+      await view.putRun(runOf('r1', 'successful'));
+      await view.putSet(going('both', ['mn1', 'old']));
+      await view.putSet(going('there', ['old']));
+      await view.putSet(setOf('stays', 'nightly', ['mn1', 'old']));
+      await view.putLeftover(leftover);
+    });
+    expect((await sets()).map(({ id }) => id)).toEqual(['stays', 'there', 'both']);
+    const mn1 = await vault('mn1');
+    await until(async () => expect((await sets()).map(({ id, nodes }) => [id, nodes])).toEqual([['stays', ['mn1', 'old']]]));
+    expect((await logOf('r1')).toSorted()).toEqual(
+      ['both', 'there'].map(
+        (id) => `the set ${id} is forgotten; it was not deleted from the vault of old, which is no management node any more`,
+      ),
+    );
+    expect(cleared(mn1)).toEqual([leftover.prefix]);
+    await cluster().stop();
+    const store = await openSqliteStore(join(cluster().directory, 'state', 'catalogue.sqlite'));
+    expect(await store.leftoversOf('r1')).toEqual([]);
+    await store.close();
+  });
+
+  test('is cleared as long as its agent is there', async () => {
+    await startWith(async (view) => {
+      await view.putSet(going('there', ['old']));
+      await view.putLeftover({ ...leftover, nodes: ['old'] });
+    });
+    const old = await vault('old');
+    await until(async () => expect(await sets()).toEqual([]));
+    await until(() => expect(cleared(old)).toEqual([leftover.prefix]));
+    expect(deletions(old).map(({ files, manifestsOnly }) => [files.length, manifestsOnly])).toEqual(
+      expect.arrayContaining([
+        [1, true],
+        [1, false],
+      ]) as unknown,
+    );
   });
 });
 

@@ -1,5 +1,6 @@
 /** The alarms about how things stand: each is seen to rise and to fall. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { diskTime } from '#common/clock.ts';
 import type { TaskSpec } from '#common/gen/holdfast/v1/admin.ts';
 import { runTask, startCluster, taskSpec, until, untilEnded } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
@@ -45,6 +46,20 @@ test('12059 is up while a task has never been backed up, and 12060 when its newe
   await cluster.admin().deleteTask({ requestId: '', name: 'hourly' });
   cluster.clock.advance(20_000);
   await until(async () => expect(await up(12060)).toEqual([]));
+});
+
+test('12059 is up of a task with a calendar whose starts were all skipped', async () => {
+  // Half a day from now, so that no start is missed by a little only.
+  const hour = (Number(diskTime(cluster.clock.now()).slice(8, 10)) + 12) % 24;
+  await create('nightly', { mode: { $case: 'calendar', value: { cron: `30 ${hour} * * *`, zone: 'UTC' } } });
+  cluster.clock.advance(DAY + HOUR);
+  await until(async () => {
+    const { runs } = await cluster.admin().listRuns({ task: 'nightly', pageSize: 0, pageToken: '' });
+    expect(runs.map(({ fault }) => fault?.message)).toEqual([expect.stringContaining('was skipped')]);
+  });
+  expect(await up(12059)).toEqual([]);
+  cluster.clock.advance(DAY + HOUR);
+  await until(async () => expect(await up(12059)).toEqual(['nightly: no run of it has succeeded since it was made 2 days ago']));
 });
 
 test('12061 is up of a task that was locked for a week, until it is unlocked', async () => {

@@ -42,6 +42,12 @@ describe('the run that starts next', () => {
     expect(nextToStart(open, { concurrentRuns })).toBe(id);
   });
 
+  test('passes one that cannot start as things stand, when it takes nothing of it', () => {
+    const open = [run('a', false, 'OMS'), run('b', false, 'OMS', 'Hive'), run('c', false, 'HDFS')];
+    expect(nextToStart(open, { concurrentRuns: 1 }, new Set(['a']))).toBe('c');
+    expect(nextToStart(open, { concurrentRuns: 1 }, new Set(['a', 'c']))).toBeUndefined();
+  });
+
   /** Broken on purpose in nextToStart: `taken` without those of the running: two runs share a source. */
   test('never breaks the limit nor the sources, and in the end every run has run', () => {
     const wishes = fc.array(fc.uniqueArray(fc.constantFrom('OMS', 'LdapServer', 'HDFS', 'Hive'), { minLength: 1 }), {

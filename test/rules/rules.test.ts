@@ -1,5 +1,6 @@
 /** The smaller rules, each as a table. */
 import { describe, expect, test } from 'vitest';
+import { calendar as croner } from '../../controller/engine/calendar.ts';
 import { clockDoubt } from '../../controller/rules/clock-doubt.ts';
 import type { ClockEvidence } from '../../controller/rules/clock-doubt.ts';
 import {
@@ -97,21 +98,21 @@ describe('the alarm', () => {
     wantedAgeMs: undefined,
   };
   test.each([
-    ['never ran is up after two periods without a good set', neverRan(task, NOW), true],
-    ['never ran is not up before', neverRan({ ...task, createdMs: NOW - 2 * HOUR }, NOW), false],
-    ['never ran is not up of a task run by hand', neverRan({ ...task, schedule: { kind: 'manual' } }, NOW), false],
+    ['never ran is up after two periods without a good set', neverRan(task, NOW, croner), true],
+    ['never ran is not up before', neverRan({ ...task, createdMs: NOW - 2 * HOUR }, NOW, croner), false],
+    ['never ran is not up of a task run by hand', neverRan({ ...task, schedule: { kind: 'manual' } }, NOW, croner), false],
     [
       'never ran is up of a task run by hand that has a wanted age',
-      neverRan({ ...task, schedule: { kind: 'manual' }, wantedAgeMs: HOUR }, NOW),
+      neverRan({ ...task, schedule: { kind: 'manual' }, wantedAgeMs: HOUR }, NOW, croner),
       true,
     ],
     [
       'overdue is up when the newest good set is older than wanted',
-      overdue({ ...task, newestGoodMs: NOW - HOUR - 1, wantedAgeMs: HOUR }, NOW),
+      overdue({ ...task, newestGoodMs: NOW - HOUR - 1, wantedAgeMs: HOUR }, NOW, croner),
       true,
     ],
-    ['overdue is up of a locked task too', overdue({ ...task, locked: true, newestGoodMs: NOW - 3 * HOUR }, NOW), true],
-    ['overdue is not up within two periods', overdue({ ...task, newestGoodMs: NOW - 2 * HOUR }, NOW), false],
+    ['overdue is up of a locked task too', overdue({ ...task, locked: true, newestGoodMs: NOW - 3 * HOUR }, NOW, croner), true],
+    ['overdue is not up within two periods', overdue({ ...task, newestGoodMs: NOW - 2 * HOUR }, NOW, croner), false],
     [
       'paused is up when the lock is older than allowed',
       pausedTooLong({ ...task, locked: true, lockedMs: NOW - 2 * HOUR }, NOW, HOUR),
@@ -124,6 +125,29 @@ describe('the alarm', () => {
     ['space is not up when nothing grows', spaceRunningOut(undefined, NOW, 2 * HOUR), false],
   ])('%s', (_name, condition, up) => {
     expect(condition !== undefined).toBe(up);
+  });
+
+  describe('of a calendar allows twice the longest gap', () => {
+    const at = (text: string) => Date.parse(text);
+    const old = (cron: string, good: string, now: string) => {
+      const schedule = { kind: 'calendar', cron, zone: 'UTC' } as const;
+      const never = neverRan({ ...task, schedule, createdMs: at(good) }, at(now), croner);
+      expect(never === undefined).toBe(overdue({ ...task, schedule, newestGoodMs: at(good) }, at(now), croner) === undefined);
+      return never !== undefined;
+    };
+    // 2026-11-23 is a Monday.
+    test.each([
+      ['nightly, after two nights', '30 2 * * *', '2026-11-23T02:30Z', '2026-11-25T02:30Z', false],
+      ['nightly, beyond two nights', '30 2 * * *', '2026-11-23T02:30Z', '2026-11-25T02:31Z', true],
+      ['of working days, on Monday before its start', '30 2 * * 1-5', '2026-11-20T02:30Z', '2026-11-23T02:29Z', false],
+      ['of working days, a week late', '30 2 * * 1-5', '2026-11-20T02:30Z', '2026-11-27T02:30Z', true],
+      ['of working hours, all through the weekend', '0 8-18 * * 1-5', '2026-11-20T18:00Z', '2026-11-23T07:59Z', false],
+      ['of working hours, for a day without one', '0 8-18 * * 1-5', '2026-11-23T18:00Z', '2026-11-24T23:00Z', true],
+      ['monthly, in the second month', '0 0 1 * *', '2026-11-01T00:00Z', '2026-12-31T00:00Z', false],
+      ['monthly, in the third', '0 0 1 * *', '2026-11-01T00:00Z', '2027-01-03T00:00Z', true],
+    ])('%s', (_name, cron, good, now, up) => {
+      expect(old(cron, good, now)).toBe(up);
+    });
   });
 
   test('of space foresees the day from the growth of the samples', () => {

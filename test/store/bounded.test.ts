@@ -35,7 +35,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Made by the databases themselves: 3 runs are open, 2 sets go, 2 lack something, 2 alarms are up, 2 notices wait. */
+/** Made by the databases themselves: 3 runs are open, 2 sets go, 2 lack something, 2 alarms are up, 2 notices wait. All sets lie in a vault that is no more. */
 function history(kind: Database['kind']): string[] {
   const numbers = (count: number) =>
     kind === 'sqlite'
@@ -46,7 +46,8 @@ function history(kind: Database['kind']): string[] {
   return [
     `INSERT INTO runs (id, task, state, body) SELECT ${text}, 'task' || (n % 200), CASE WHEN n IN (5, 50000, 99999) THEN 'waiting' ELSE 'successful' END, '{}' FROM ${numbers(RUNS)}`,
     `INSERT INTO log (run, body) SELECT 'x' || (n % 1000), '{}' FROM ${numbers(RUNS)}`,
-    `INSERT INTO sets (id, task, body, deleting, held_by) SELECT ${text}, 'task' || (n % 200), ${set}, CASE WHEN n IN (7, 19000) THEN 1 ELSE 0 END, CASE WHEN n IN (9, 18000) THEN 'mn1' ELSE 'mn1,mn2' END FROM ${numbers(SETS)}`,
+    `INSERT INTO sets (id, task, body, deleting, held_by) SELECT ${text}, 'task' || (n % 200), ${set}, CASE WHEN n IN (7, 19000) THEN 1 ELSE 0 END, CASE WHEN n IN (9, 18000) THEN 'mn1,old' ELSE 'mn1,mn2,old' END FROM ${numbers(SETS)}`,
+    `INSERT INTO leftovers (run, prefix, body) SELECT ${text}, 'p', '{}' FROM ${numbers(SETS)}`,
     `INSERT INTO alarms (id, subject, detail, raised_ms, cleared_ms) SELECT 12034, 'task' || (n % 200), '', n, CASE WHEN n IN (3, 19998) THEN NULL ELSE n END FROM ${numbers(SETS)}`,
     `INSERT INTO alarm_delivery (notice, channel, state, ended_ms, body) SELECT 'n' || (n / 2), CASE WHEN n % 2 = 0 THEN 'a' ELSE 'b' END, CASE WHEN n IN (3, 19998) THEN 'waiting' ELSE 'delivered' END, CASE WHEN n IN (3, 19998) THEN NULL ELSE n END, '{}' FROM ${numbers(SETS)}`,
     `INSERT INTO space_samples (node, time_ms, body) SELECT 'mn' || (n % 2), n, '{}' FROM ${numbers(SETS)}`,
@@ -60,8 +61,14 @@ const page = { size: 50, token: '' };
 const later = { size: 50, token: '15000' };
 const QUESTIONS: Readonly<Record<string, { readonly ask: (queries: Queries) => Promise<unknown>; readonly finds?: number }>> = {
   openRuns: { ask: (queries) => queries.openRuns(), finds: 3 },
-  setsToDelete: { ask: (queries) => queries.setsToDelete(100), finds: 2 },
-  setsLacking: { ask: (queries) => queries.setsLacking(['mn2', 'mn1']), finds: 2 },
+  setsToDelete: { ask: async (queries) => (await queries.setsToDelete(page)).items, finds: 2 },
+  setsLacking: { ask: async (queries) => (await queries.setsLacking(['mn2', 'mn1'], page)).items, finds: 2 },
+  'setsLacking after a rename of the standby': {
+    ask: async (queries) => (await queries.setsLacking(['mn1', 'new'], later)).items,
+    finds: 50,
+  },
+  leftovers: { ask: async (queries) => (await queries.leftovers({ size: 50, token: 'x5\np' })).items, finds: 50 },
+  leftoversOf: { ask: (queries) => queries.leftoversOf('x5'), finds: 1 },
   setsOf: { ask: (queries) => queries.setsOf('task8'), finds: 100 },
   openAlarms: { ask: (queries) => queries.openAlarms(), finds: 2 },
   waitingDeliveries: { ask: (queries) => queries.waitingDeliveries(), finds: 2 },

@@ -42,6 +42,24 @@ const LISTS: readonly List[] = [
     page: (store, page) => numbers(store.listSets('nightly', page), ({ id }) => id),
   },
   {
+    of: 'sets that go',
+    newestFirst: false,
+    async add(view, number) {
+      await view.putSet(setOf(`stays${number}`, 'nightly', ['mn1']));
+      await view.putSet(setOf(String(number), 'nightly', ['mn1'], { deleting: { sinceMs: 1, unlisted: [] } }));
+    },
+    page: (store, page) => numbers(store.setsToDelete(page), ({ id }) => id),
+  },
+  {
+    of: 'sets that lack files on a node',
+    newestFirst: false,
+    async add(view, number) {
+      await view.putSet(setOf(`whole${number}`, 'nightly', ['mn1', 'mn2', 'old']));
+      await view.putSet(setOf(String(number), 'nightly', number % 2 === 0 ? ['mn1', 'old'] : ['mn1']));
+    },
+    page: (store, page) => numbers(store.setsLacking(['mn1', 'mn2'], page), ({ id }) => id),
+  },
+  {
     of: 'log lines of a run',
     newestFirst: false,
     async add(view, number) {
@@ -131,16 +149,20 @@ export function listsContract(home: NewHome): void {
         await view.putSet(setOf('also elsewhere', 'b', ['mn1', 'mn2', 'aaa', 'zzz']));
         await view.putSet({ ...two, files: [...two.files, ...setOf('', '', ['mn2']).files] });
       });
+      const page = { size: 100, token: '' };
       const ids = (sets: readonly { id: string }[]) => sets.map(({ id }) => id);
-      expect(ids(await store.setsToDelete(100))).toEqual(['goes']);
-      expect(ids(await store.setsLacking(['mn1', 'mn2']))).toEqual(['lacks mn2', 'nowhere', 'two files']);
-      expect(ids(await store.setsLacking(['mn1']))).toEqual(['nowhere', 'two files']);
+      const going = async () => ids((await store.setsToDelete(page)).items);
+      const lacking = async (...nodes: string[]) => ids((await store.setsLacking(nodes, page)).items);
+      expect(await going()).toEqual(['goes']);
+      expect(await lacking('mn1', 'mn2')).toEqual(['lacks mn2', 'nowhere', 'two files']);
+      expect(await lacking('mn1')).toEqual(['nowhere', 'two files']);
+      expect(await lacking('new')).toEqual(['whole', 'lacks mn2', 'nowhere', 'also elsewhere', 'two files']);
       expect(ids(await store.setsOf('a'))).toEqual(['whole', 'lacks mn2', 'nowhere']);
       await store.transaction((view) =>
         view.putSet(setOf('lacks mn2', 'a', ['mn1', 'mn2'], { deleting: { sinceMs: 1, unlisted: [] } })),
       );
-      expect(ids(await store.setsToDelete(100))).toEqual(['lacks mn2', 'goes']);
-      expect(ids(await store.setsLacking(['mn1', 'mn2']))).toEqual(['nowhere', 'two files']);
+      expect(await going()).toEqual(['lacks mn2', 'goes']);
+      expect(await lacking('mn1', 'mn2')).toEqual(['nowhere', 'two files']);
     });
 
     it('tells tasks and restores in the order of the bytes of their names', async () => {

@@ -87,7 +87,7 @@ export function recordsContract(home: NewHome): void {
       });
       expect((await store.tasks()).map(({ name }) => name)).toEqual(['b']);
       expect((await store.setsOf('a')).map(({ id }) => id)).toEqual(['s2']);
-      expect(await store.leftovers()).toEqual([leftoverOf('r1', 'p2', ['mn1'])]);
+      expect(await store.leftoversOf('r1')).toEqual([leftoverOf('r1', 'p2', ['mn1'])]);
     });
 
     it('keeps one leftover a run and prefix, the newest', async () => {
@@ -98,7 +98,11 @@ export function recordsContract(home: NewHome): void {
         await view.putLeftover(leftoverOf('r1', 'p', ['mn2']));
         await view.putLeftover(leftoverOf('r2', 'p', ['mn1']));
       });
-      expect(await store.leftovers()).toEqual([leftoverOf('r1', 'p', ['mn2']), leftoverOf('r2', 'p', ['mn1'])]);
+      const [one, two] = [leftoverOf('r1', 'p', ['mn2']), leftoverOf('r2', 'p', ['mn1'])];
+      const first = await store.leftovers({ size: 1, token: '' });
+      expect(first.items).toEqual([one]);
+      expect(await store.leftovers({ size: 1, token: first.next })).toEqual({ items: [two], next: '' });
+      expect((await store.leftovers({ size: 9, token: '' })).items).toEqual([one, two]);
     });
 
     it('gives the answer to a request id once, and refuses another for the same id', async () => {

@@ -64,8 +64,9 @@ describe.each(Object.entries(KINDS))('a catalogue on %s', (_name, kind) => {
       `INSERT INTO sets (id, task, body) VALUES ('whole', 'nightly', ${body(setOf('whole', 'nightly', ['mn1', 'mn2']))})`,
     );
     const store = await old.open();
-    expect((await store.setsToDelete(100)).map(({ id }) => id)).toEqual(['goes']);
-    expect((await store.setsLacking(['mn1', 'mn2'])).map(({ id }) => id)).toEqual(['lacks']);
+    const page = { size: 100, token: '' };
+    expect((await store.setsToDelete(page)).items.map(({ id }) => id)).toEqual(['goes']);
+    expect((await store.setsLacking(['mn1', 'mn2'], page)).items.map(({ id }) => id)).toEqual(['lacks']);
     const second = store.transaction((view) => view.putRun(runOf('r2', 'running', ['NameNode'])));
     await expect(second).rejects.toMatchObject({ code: 'LIMIT' });
     await store.transaction((view) => view.putRun(runOf('r1', 'successful')));
@@ -94,6 +95,6 @@ describe.each(Object.entries(KINDS))('a catalogue on %s', (_name, kind) => {
     await expect(old.open()).rejects.toMatchObject({ code: 'FAILED' });
     await old.run('DROP TABLE in_the_way');
     const store = await old.open();
-    expect(await store.setsLacking(['mn1'])).toEqual([]);
+    expect((await store.setsLacking(['mn1'], { size: 100, token: '' })).items).toEqual([]);
   });
 });

@@ -6,7 +6,7 @@ import { aboutOf } from './channel.ts';
 import type { Notice } from './channel.ts';
 import type { DeliveryLog, QueuedDelivery } from './delivery-log.ts';
 
-/** Within the change that raises or clears the alarm. */
+/** One delivery for each channel, due at once; within the change that raises or clears the alarm: then there is none without its notice. */
 export async function enqueue(change: Pick<Changes, 'addDelivery'>, notice: Notice, channels: readonly string[]): Promise<void> {
   for (const channel of channels) {
     const start = { attempts: 0, pausedMs: 0, nextMs: 0, fault: undefined, endedMs: undefined };
@@ -20,7 +20,6 @@ export function catalogueLog(
 ): DeliveryLog {
   const put = (delivery: Delivery) => change((changes) => changes.changeDelivery(delivery));
   return {
-    put: (notice, channels) => change((changes) => enqueue(changes, notice, channels)),
     waiting: async (channel) => (await from.waitingDeliveries(channel)).map(queued),
     done: ({ notice, channel, attempts, pausedMs, nextMs }, nowMs) =>
       put({ notice, channel, attempts, pausedMs, nextMs, state: 'delivered', fault: undefined, endedMs: nowMs }),

@@ -1,4 +1,7 @@
-/** The queue of notices: what must still go where. Kept in the catalogue, so that a notice survives the controller. */
+/**
+ * The queue of notices: what must still go where. Kept in the catalogue, so that a notice survives the controller. What is put there is put in
+ * the transaction that raises or clears the alarm (`enqueue` in catalogue-log.ts).
+ */
 import type { AppError } from '#common/errors.ts';
 import type { AfterFailure, WaitingDelivery } from '#rules/delivery.ts';
 import type { Notice } from './channel.ts';
@@ -9,11 +12,6 @@ export interface QueuedDelivery extends WaitingDelivery {
 }
 
 export interface DeliveryLog {
-  /**
-   * One delivery for each channel, due at once. Belongs into the transaction that raises or clears the alarm: then there is no alarm without
-   * its notice. A notice that is there already changes nothing.
-   */
-  put(notice: Notice, channels: readonly string[]): Promise<void>;
   /** Everything that waits for this channel, oldest notice first, due or not: the rule decides. Without a name: for any channel. */
   waiting(channel?: string): Promise<readonly QueuedDelivery[]>;
   /** Taken by the receiver: waits no longer. */

@@ -399,7 +399,10 @@ export interface TaskSpec {
   retention:
     | Retention
     | undefined;
-  /** How old the newest good set may become before an alarm, at most 100 years; 0: two periods, for a periodic task. */
+  /**
+   * How old the newest good set may become before an alarm, at most 100 years; 0: two periods of a periodic task, twice
+   * the longest gap between starts of one with a calendar, counted from that set.
+   */
   wantedAgeSeconds: bigint;
 }
 
@@ -9653,7 +9656,7 @@ export const Setting: MessageFns<Setting> = {
   },
 };
 
-/** Requests that change carry a request_id: repeating one returns the first answer. Empty: made up, not repeatable. */
+/** Requests that change carry a request_id: repeating one returns the first answer. Empty: repeating it does it again. */
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
   createTask: {
