@@ -15,8 +15,6 @@ export interface ModelClock extends Clock, AsyncDisposable {
   set(by: number): void;
   /** The times of day that may have been read for what happens at this moment: a decision may be from just before the clock was set. */
   readings(): readonly number[];
-  /** When it was last set back, on the monotonic clock. */
-  setBackAt(): number;
   /** When it was last set by so much that deletions may wait for it, on the monotonic clock. */
   leaptAt(): number;
   /** As a process sees it: once `dead`, nothing that sleeps wakes up. */
@@ -34,7 +32,6 @@ export function modelClock(): ModelClock {
   const started = systemClock.now();
   let steps = 0;
   let ahead = 0;
-  let setBack = -Infinity;
   let leapt = -Infinity;
   let before: { readonly ahead: number; readonly at: number } | undefined;
 
@@ -81,7 +78,6 @@ export function modelClock(): ModelClock {
     set(by) {
       before = { ahead, at: monotonic() };
       ahead += by;
-      if (by < 0) setBack = monotonic();
       // Two that come between two looks count as one.
       if (Math.abs(by) > LEAP_MS) leapt = monotonic();
     },
@@ -89,7 +85,6 @@ export function modelClock(): ModelClock {
       const recent = before !== undefined && monotonic() - before.at < 2000;
       return recent ? [now(), started + monotonic() + before!.ahead] : [now()];
     },
-    setBackAt: () => setBack,
     leaptAt: () => leapt,
     of: (dead, machine) => ({
       machine,

@@ -1,5 +1,4 @@
 /** At rest: what was cut is whole again and time has passed. Then nothing may be open, left over or out of step, and every byte is compared. */
-import type { BackupSet } from '../../controller/model.ts';
 import type { World } from './world.ts';
 import { contentOf, keysOn, unaccounted } from './artefacts.ts';
 import { openRuns } from './catalogue.ts';
@@ -23,12 +22,12 @@ export async function rest(world: World): Promise<void> {
   if (model.broken.length === 0) model.broken.push(...exactness(world), ...(await apiFaults(world)));
 }
 
-async function unrest({ model, nodes, clock }: World): Promise<string[]> {
+async function unrest({ model, nodes }: World): Promise<string[]> {
   const { sets, leftovers, alarms } = model.catalogue();
   return [
     ...openRuns(model.catalogue()).map(({ id, state }) => `the run ${id} is ${state}`),
     ...[...leftovers.values()].map(({ prefix, nodes: of }) => `${prefix} is to be cleared on ${of.join()}`),
-    ...[...sets.values()].filter((set) => isGoing(set, clock.now())).map(({ id }) => `the set ${id} is going`),
+    ...[...sets.values()].filter(({ deleting }) => deleting !== undefined).map(({ id }) => `the set ${id} is going`),
     ...[...sets.values()]
       .filter((set) => set.deleting === undefined && lacking(set).length > 0)
       .map((set) => `the set ${set.id} is not on ${lacking(set).join()}`),
@@ -50,12 +49,6 @@ async function reasons({ controller, model }: World): Promise<string[]> {
     return [...logs, ...agents.map(({ node, connected }) => `the agent of ${node} is ${connected ? '' : 'not '}connected`)];
   });
   return said instanceof Error ? [said.message] : said;
-}
-
-/** The bytes of a set that was to go before the clock was set back wait until that time comes again. */
-function isGoing({ files, deleting }: BackupSet, now: number): boolean {
-  if (deleting === undefined) return false;
-  return deleting.sinceMs <= now || files.some(({ nodes }) => nodes.some((node) => !deleting.unlisted.includes(node)));
 }
 
 function lacking({ files }: { files: readonly { nodes: readonly string[] }[] }): string[] {
