@@ -7,9 +7,9 @@
  *   HOLDFAST_SHRINK=0  tells the first history that fails as it is
  *
  * Breaks that it was seen to catch, each in a scratch copy:
- *   retention    rules/retention.ts keeps `oldestFirst.at(-copies)`, good or not: "a set goes by retention or by request"
+ *   retention    rules/retention.ts takes every set for whole: "a set goes by retention or by request"
  *   late words   engine/record-finished.ts ends a share that was given up once more: "a run ends once, and never begins again"
- *   queue        engine/start-run.ts starts the newest that waits (findLast): "first come, first served"
+ *   queue        rules/admission.ts looks at those that wait from the newest on: "first come, first served"
  *   lock         api/tasks.ts locks without stopping what runs: "locking a task stops its run"
  *   leftovers    engine/end-run.ts leaves nothing to clear of a failed share: files that belong to nothing
  *   twice        engine/request-run.ts forgets that a restore has succeeded: "a restore that has succeeded is not executed again"

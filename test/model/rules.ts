@@ -19,15 +19,17 @@ export const RULES: Rules = {
     return running.length > 1 ? [`${running.map(({ id }) => id).join(' and ')} run at once`] : [];
   },
 
+  /** One that cannot start as things stand is passed by those that take nothing of it. */
   'first come, first served': (change) =>
     begun(change).flatMap((run) => {
       const order = [...change.after.runs.values()];
+      const own = sourcesOf(run, change);
       const earlier = order
         .slice(
           0,
           order.findIndex(({ id }) => id === run.id),
         )
-        .find(({ state }) => state === 'waiting');
+        .find((other) => other.state === 'waiting' && sourcesOf(other, change).some((source) => own.includes(source)));
       return earlier === undefined ? [] : [`${run.id} started before ${earlier.id}, which waited first`];
     }),
 
@@ -121,6 +123,13 @@ export const RULES: Rules = {
         return done === undefined ? [] : [`${is.id} repeats ${done.id} of ${is.task}`];
       }),
 };
+
+/** Of a run that waits: what it would take. */
+function sourcesOf({ kind, task, state, sources }: Run, { after }: Transition): readonly string[] {
+  if (state !== 'waiting') return sources.map(({ source }) => source);
+  if (kind === 'restore') return after.restores.get(task)?.sources ?? [];
+  return after.tasks.get(task)?.sources.map(({ source }) => source) ?? [];
+}
 
 export function check(change: Transition): string[] {
   return Object.entries(RULES).flatMap(([name, rule]) => rule(change).map((fault) => `${name}: ${fault}`));

@@ -36,7 +36,7 @@ test('export and import carry everything over, and are refused while a controlle
   const { port, passwordFile } = server;
   const catalogue = { postgres: { host: '127.0.0.1', port, user: 'postgres', database: 'catalogue', passwordFile } };
   // An agent that never comes is given up soon.
-  const made = { ...(parse(await readFile(sqlite, 'utf8')) as object), lease: '3s', heartbeat: '1s' };
+  const made = { ...(parse(await readFile(sqlite, 'utf8')) as object), lease: '3s', heartbeat: '1s', tick: '500ms' };
   await writeFile(sqlite, stringify(made));
   await writeFile(postgres, stringify({ ...made, catalogue }));
   const holdfast = async (...args: string[]) => {

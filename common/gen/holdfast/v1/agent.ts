@@ -69,6 +69,10 @@ export interface VaultFacts {
 }
 
 export interface Heartbeat {
+  /**
+   * What is running is compared at Hello alone. Number 3 was that once and is not used again; not `reserved`, for what the reflection library
+   * makes of that is refused by grpcurl.
+   */
   host: HostFacts | undefined;
   vault: VaultFacts | undefined;
 }
