@@ -37,7 +37,7 @@ export async function runController(
   const admin = await certificate('operator', 'admin');
   const config = await writeConfig(directory, authority, own, catalogue);
 
-  const child = spawn(process.execPath, ['controller/main.ts', '--config', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn('scripts/holdfast', ['controller', '--config', config], { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = once(child, 'exit');
   // Read to the end: a full pipe would hold it up.
   const lines = createInterface({ input: child.stderr });
