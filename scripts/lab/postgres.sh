@@ -2,7 +2,8 @@
 
 PG_PORT=$(port 25432)
 PG_DIR=$HOLDFAST_LAB/postgres
-PG_BIN=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)
+# Asked before anything is installed, too.
+PG_BIN=$({ find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null || true; } | sort -V | tail -n 1)
 OMS_CONF=$HOLDFAST_LAB/oms/conf
 
 # PostgreSQL refuses to run as root.

@@ -75,6 +75,14 @@ describe('a directory that the lab did not make', () => {
   });
 });
 
+test('a directory is claimed before anything is installed, as the quickstart does on a fresh machine', async () => {
+  // Stands for a machine without /usr/lib/postgresql, where find ends with 1.
+  await mkdir(join(root, 'bin'));
+  await writeFile(join(root, 'bin', 'find'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  const { exitCode, stderr } = await lab(['claim'], { PATH: `${join(root, 'bin')}:${process.env['PATH']}` });
+  expect([exitCode, stderr]).toEqual([0, '']);
+});
+
 test('a lab that the server of PostgreSQL could not reach says so, and what to do', async () => {
   expect(process.getuid?.(), 'only the server that root starts runs as somebody else').toBe(0);
   const { exitCode, stderr } = await lab(['up', 'postgres']);
