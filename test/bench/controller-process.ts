@@ -93,6 +93,7 @@ async function writeConfig(directory: string, authority: KeyAndCertificate, own:
     grantSigningKey: await put('grant.key', createGrantKeys().privatePem),
     managementNodes: { active: 'mn1', standby: 'mn2' },
     defaultTask: { enabled: false },
+    stateDirectory: directory,
     ...driverOf(catalogue.kind).settings(catalogue.at),
   };
   return put('controller.yaml', stringify(settings));

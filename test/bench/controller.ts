@@ -30,6 +30,7 @@ const GOALS = { assignMs: 250, listMs: 50, ratio: 1.5, memoryMiB: 400, idlePerce
 
 export const controllerCases: readonly BenchCase[] = [
   { name: 'controller', figures: (directory, say) => controllerFigures(directory, 'sqlite', say) },
+  { name: 'controller-postgres', figures: (directory, say) => controllerFigures(directory, 'postgres', say) },
 ];
 
 interface World {
@@ -44,8 +45,9 @@ async function controllerFigures(directory: string, kind: Catalogue['kind'], say
   const now = systemClock.now();
   const authority = await createAuthority({ commonName: 'bench', days: 1, now });
   const world: World = { directory, authority, now, say };
-  const short = { kind, at: await driverOf(kind).make(directory, 'short') };
-  const long = { kind, at: await driverOf(kind).make(directory, 'long') };
+  await using maker = await driverOf(kind).begin(directory);
+  const short = { kind, at: await maker.make('short') };
+  const long = { kind, at: await maker.make('long') };
   await fill(world, short, { runs: SHORT, made: 0 });
   const seconds = await fill(world, long, { runs: LONG, made: 0 });
 
