@@ -102,8 +102,13 @@ start_daemon() { # start_daemon NAME MEMORY CLASS
     exec >>"$HOLDFAST_LAB/log/hdfs.log" 2>&1 </dev/null
     exec setsid java "-Xmx$1" -XX:+UseSerialGC "${HADOOP_OPENS[@]}" -Dholdfast.lab="$HOLDFAST_LAB" -cp "$HDFS_CONF:$(hadoop_lib)/*" "$2"
   ) &
-  echo $! >"$HOLDFAST_LAB/run/$name.pid"
+  local pid=$!
+  echo $pid >"$HOLDFAST_LAB/run/$name.pid"
+  # Until it has become its program it bears this script's command line, and whoever looked would find it ended.
+  wait_until 30 has_begun "$name" $pid
 }
+
+has_begun() { runs "$1" || is_gone "$2"; }
 
 namenode_start() {
   start_daemon namenode 512m org.apache.hadoop.hdfs.server.namenode.NameNode

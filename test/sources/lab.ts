@@ -17,9 +17,7 @@ export async function startLab(offset: number, component: 'ldap' | 'hdfs'): Prom
   const env = { HOLDFAST_LAB: directory, HOLDFAST_LAB_PORT_OFFSET: String(offset) };
   const run = async (...args: readonly string[]) =>
     (await execa(resolve('scripts/lab.sh'), args, { env, all: true, stdin: 'ignore' })).all;
-  await run('up', component);
-  await run('seed', component);
-  return {
+  const lab: Lab = {
     directory,
     offset,
     run,
@@ -29,4 +27,10 @@ export async function startLab(offset: number, component: 'ldap' | 'hdfs'): Prom
       await rm(directory, { recursive: true, force: true });
     },
   };
+  await using unlessUp = new AsyncDisposableStack();
+  unlessUp.use(lab);
+  await run('up', component);
+  await run('seed', component);
+  unlessUp.move();
+  return lab;
 }

@@ -11,6 +11,8 @@ import type { Kept } from './driver.ts';
 import { startLab } from './lab.ts';
 import type { Lab } from './lab.ts';
 
+/** Ends them in reverse, also when a later one could not begin. */
+const held = new AsyncDisposableStack();
 let lab: Lab;
 let kept: Kept;
 let before: string;
@@ -39,16 +41,13 @@ async function leftovers(): Promise<string[]> {
 }
 
 beforeAll(async () => {
-  lab = await startLab(4000, 'ldap');
-  driver = await createDriver(createLdapServerSource(settings()));
+  lab = held.use(await startLab(4000, 'ldap'));
+  driver = held.use(await createDriver(createLdapServerSource(settings())));
   kept = await driver.backUp();
   before = await snapshot();
 });
 beforeEach(() => lab.run('up', 'ldap'));
-afterAll(async () => {
-  await driver[Symbol.asyncDispose]();
-  await lab[Symbol.asyncDispose]();
-});
+afterAll(() => held.disposeAsync());
 
 async function answers(): Promise<boolean> {
   const { exitCode } = await execa('ldapsearch', ['-x', '-H', settings().url, '-s', 'base', '-b', ''], { reject: false });

@@ -15,6 +15,8 @@ import type { Kept } from './driver.ts';
 import { startLab } from './lab.ts';
 import type { Lab } from './lab.ts';
 
+/** Ends them in reverse, also when a later one could not begin. */
+const held = new AsyncDisposableStack();
 let lab: Lab;
 let kept: Kept;
 let before: string;
@@ -65,16 +67,13 @@ async function identity(): Promise<string> {
 
 /** Every start of a NameNode costs seconds: what needs none comes first, and a directory is compared before it is started. */
 beforeAll(async () => {
-  lab = await startLab(5000, 'hdfs');
+  lab = held.use(await startLab(5000, 'hdfs'));
   nameDirectory = join(lab.directory, 'hdfs/name');
-  driver = await createDriver(createNameNodeSource(settings()));
+  driver = held.use(await createDriver(createNameNodeSource(settings())));
   kept = await driver.backUp();
   before = await snapshot();
 }, 300_000);
-afterAll(async () => {
-  await driver[Symbol.asyncDispose]();
-  await lab[Symbol.asyncDispose]();
-});
+afterAll(() => held.disposeAsync());
 
 describe('a backup of the NameNode', () => {
   test.each([
