@@ -8,6 +8,8 @@ import { constants, zstdCompress } from 'node:zlib';
 
 /** Uncompressed bytes of a frame. */
 export const FRAME_BYTES = 4 * 1024 * 1024;
+/** Compressed, or not: what cannot be compressed is a little larger then. Beyond this it is no frame of ours. */
+export const LARGEST_PACKED = FRAME_BYTES + 64 * 1024;
 /** Frames being compressed at once: more than cores, so that none waits for the reader. */
 export const FRAMES_IN_FLIGHT = 3;
 

@@ -8,9 +8,8 @@
  *
  * `path` and `link` are UTF-8, or "base64:" and bytes where they are not.
  */
-import { closeSync, openSync, writeFileSync } from 'node:fs';
-import { constants, zstdCompressSync } from 'node:zlib';
 import { FRAME_BYTES } from './frames.ts';
+import { writePortions } from './portions.ts';
 import type { TarEntry } from './tar-header.ts';
 
 const INDEX_FORMAT = 'holdfast-index/1';
@@ -22,31 +21,13 @@ export interface IndexWriter {
   end(totals: { tarBytes: bigint; archiveBytes: bigint }): void;
 }
 
-const PORTION = 1024 * 1024;
-
-/** Synchronous: it runs in the packing thread. Bounded: a portion of lines is compressed and written at a time. */
+/** Synchronous: it runs in the packing thread. */
 export function writeIndex(path: string): IndexWriter {
-  const file = openSync(path, 'wx', 0o600);
-  let lines: string[] = [];
-  let length = 0;
+  const { line, end } = writePortions(path);
   let frames: number[] = [];
   let entryCount = 0;
   let frameCount = 0;
 
-  const flush = () => {
-    if (length > 0) {
-      // Not `writeSync`, which on a disk that is nearly full writes a part and says nothing.
-      writeFileSync(file, zstdCompressSync(lines.join(''), { params: { [constants.ZSTD_c_checksumFlag]: 1 } }));
-    }
-    lines = [];
-    length = 0;
-  };
-  const line = (json: string) => {
-    const text = `${json}\n`;
-    lines.push(text);
-    length += text.length;
-    if (length >= PORTION) flush();
-  };
   const flushFrames = () => {
     if (frames.length > 0) line(JSON.stringify({ frames }));
     frames = [];
@@ -70,8 +51,7 @@ export function writeIndex(path: string): IndexWriter {
       flushFrames();
       const { tarBytes, archiveBytes } = totals;
       line(`{"entries":${entryCount},"frames":${frameCount},"tarBytes":"${tarBytes}","archiveBytes":"${archiveBytes}"}`);
-      flush();
-      closeSync(file);
+      end();
     },
   };
 }

@@ -2,9 +2,8 @@
 import Table from 'cli-table3';
 import { formatSize } from '#common/bytes.ts';
 import { rfc3339 } from '#common/clock.ts';
+import type { Json } from '#common/json.ts';
 import type { Terminal } from './terminal.ts';
-
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
 /** One document. */
 export function printJson(terminal: Terminal, value: unknown): void {
