@@ -1,19 +1,10 @@
 /** The agent's configuration file, checked whole before anything starts. Paths in it may be relative to the file. */
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import { parseSize } from '#common/bytes.ts';
 import { readConfig } from '#common/config-file.ts';
 import { requireCatalogue } from './sources/catalogue/copy.ts';
+import { sizeSchema as size } from './size-schema.ts';
 import { sourcesSchema } from './sources/index.ts';
-
-const size = z.string().transform((text, context) => {
-  try {
-    return parseSize(text);
-  } catch (error) {
-    context.addIssue(error instanceof Error ? error.message : String(error));
-    return z.NEVER;
-  }
-});
 
 const vaultSchema = z.strictObject({
   /** Where LocalDir lives: `<data path>/LocalBackup`. */
