@@ -9,10 +9,13 @@ HOLDFAST_LAB_PORT_OFFSET=${HOLDFAST_LAB_PORT_OFFSET:-0}
 export HOLDFAST_LAB HOLDFAST_LAB_PORT_OFFSET
 [[ $HOLDFAST_LAB_PORT_OFFSET =~ ^[0-9]+$ ]] || { echo "error: HOLDFAST_LAB_PORT_OFFSET is no number: $HOLDFAST_LAB_PORT_OFFSET" >&2; exit 2; }
 KNOWN=(postgres ldap hdfs)
+# Of these there is but up, down, status, reset and verbs of their own, and only by their name.
+ON_DEMAND=(ha)
 
 usage() {
   cat <<'USAGE'
-usage: scripts/lab.sh VERB [postgres] [ldap] [hdfs]      without a component: all of them
+usage: scripts/lab.sh VERB [postgres] [ldap] [hdfs]      without a component: all of these
+       scripts/lab.sh up|down|status|reset|failover ha   HDFS with two NameNodes
 
   up              starts them, side by side
   down            stops them; leaves nothing running
@@ -22,6 +25,7 @@ usage: scripts/lab.sh VERB [postgres] [ldap] [hdfs]      without a component: al
   compare A B     says of each source whether two snapshots are identical; fails when one is not
   destroy         destroys their data, as a disaster would
   reset           stops them and forgets all they hold
+  failover        makes the other NameNode of ha the active one
   env             exports for a shell: where everything is
   claim           makes the directory of all state the lab's own; refuses one that holds anything else (up does it, too)
 
@@ -30,7 +34,7 @@ HOLDFAST_CACHE: where Hadoop's jars are kept (default ~/.cache/holdfast).
 USAGE
 }
 
-for part in common postgres ldap hdfs; do
+for part in common postgres ldap hdfs ha; do
   # shellcheck source=/dev/null
   . "$repository/scripts/lab/$part.sh"
 done
@@ -45,7 +49,7 @@ main() {
     case $1 in
       --large) large=yes ;;
       *)
-        [[ " ${KNOWN[*]} " == *" $1 "* ]] || { echo "error: the lab does not know $1; it knows: ${KNOWN[*]}" >&2; exit 2; }
+        known "$verb" "$1" || { echo "error: the lab does not know $verb $1; it knows: ${KNOWN[*]} ${ON_DEMAND[*]}" >&2; exit 2; }
         components+=("$1")
         ;;
     esac
@@ -69,8 +73,16 @@ main() {
     compare) compare "${directories[@]}" ;;
     destroy) side_by_side destroy '' "${components[@]}" ;;
     reset) reset "${components[@]}" ;;
+    failover) ha_failover ;;
     env) print_env ;;
     *) usage >&2; exit 2 ;;
+  esac
+}
+
+known() { # known VERB COMPONENT
+  case $1 in up | down | status | reset) [[ " ${KNOWN[*]} ${ON_DEMAND[*]} " == *" $2 "* ]] ;;
+    failover) [ "$2" = ha ] ;;
+    *) [[ " ${KNOWN[*]} " == *" $2 "* ]] ;;
   esac
 }
 
@@ -119,6 +131,13 @@ ports_of() {
     postgres) echo "postgres $PG_PORT" ;;
     ldap) echo "ldap $LDAP_PORT $LDAPS_PORT" ;;
     hdfs) printf '%s\n' "namenode $NN_RPC_PORT $NN_HTTP_PORT" "datanode $DN_PORT $DN_HTTP_PORT $DN_IPC_PORT" ;;
+    ha)
+      echo "journalnode $JN_RPC_PORT $JN_HTTP_PORT"
+      for n in 0 1; do
+        echo "ha-namenode$((n + 1)) $((HA_RPC_PORT + n)) $((HA_HTTP_PORT + n))"
+        echo "ha-datanode$((n + 1)) $((HA_DN_PORT + n)) $((HA_DN_HTTP_PORT + n)) $((HA_DN_IPC_PORT + n))"
+      done
+      ;;
   esac
 }
 

@@ -82,7 +82,11 @@ export function createAttributeCalls(caller: Caller, dataNodes: DataNodes): Attr
     async checksum(path, signal) {
       const doing = `read the checksum of ${path}`;
       const call = { method: 'GET', op: 'GETFILECHECKSUM', path, doing } as const;
-      const { body, from } = await dataNodes.fetch(call, dataNodes.replicas(path, doing, signal), 0n, signal);
+      const { body, from } = await dataNodes.fetch(
+        call,
+        dataNodes.holders(path, () => 0n, doing, signal),
+        signal,
+      );
       const text = await boundedText(body, doing);
       return parseAnswer(fileChecksum, parseJson(text, doing, from), doing).FileChecksum.bytes;
     },

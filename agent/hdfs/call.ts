@@ -30,6 +30,10 @@ export interface Caller {
 
 /** A page of a listing has some hundred KiB; nothing that is ours is larger than this. */
 const ANSWER_LIMIT = 64 * 1024 * 1024;
+/** A page of an error of a DataNode. */
+export const FAULT_LIMIT = 1024 * 1024;
+/** A server that is there takes a connection at once. */
+export const CONNECT_MS = 10_000;
 /** What WebHdfsSettings say when they do not. */
 export const SILENCE_MS = 60_000;
 export const PATIENCE_MS = 60_000;

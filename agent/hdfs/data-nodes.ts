@@ -1,18 +1,19 @@
 /** Calls to DataNodes, which have the bytes. A NameNode names one by a redirection, which is never followed by itself: a body would be lost. */
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import { lookup } from 'node:dns/promises';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { request } from 'undici';
 import type { Dispatcher } from 'undici';
 import { z } from 'zod';
 import type { Clock } from '#common/clock.ts';
 import { AppError } from '#common/errors.ts';
-import { boundedText, PATIENCE_MS, SILENCE_MS, unreachable } from './call.ts';
+import { boundedText, FAULT_LIMIT, PATIENCE_MS, SILENCE_MS, unreachable } from './call.ts';
 import type { Call, Caller } from './call.ts';
+import { createCandidates } from './candidates.ts';
+import type { Candidates } from './candidates.ts';
+import { HearingAgent } from './hearing-agent.ts';
+import { connectTo } from './put.ts';
+import type { Putting } from './put.ts';
 import { remoteError } from './remote-error.ts';
-import { createReplicas } from './replicas.ts';
-import type { Replicas } from './replicas.ts';
 import { parseAnswer } from './status.ts';
 import type { WebHdfsSettings } from './webhdfs.ts';
 
@@ -25,21 +26,25 @@ export interface Answer {
 }
 
 export interface DataNodes extends Disposable {
-  /** Whom to ask for a file. */
-  replicas(path: string, doing: string, signal: AbortSignal): Replicas;
+  /** Those that have a file, at the byte that `at` says. */
+  holders(path: string, at: () => bigint, doing: string, signal: AbortSignal): Candidates;
   /**
-   * Asks one DataNode after another. Who takes the answer destroys its body, or reads it to its end.
-   * @param at The byte that is asked for first.
+   * Asks one after another. Who takes the answer destroys its body, or reads it to its end.
    * @param check Throws what an answer lacks.
    */
-  fetch(call: Call, replicas: Replicas, at: bigint, signal: AbortSignal, check?: (answer: Answer) => void): Promise<Answer>;
-  /** Sent once. An error of `bytes` is what it rejects with. */
+  fetch(call: Call, holders: Candidates, signal: AbortSignal, check?: (answer: Answer) => void): Promise<Answer>;
+  /** Asks one after another until one is connected; the bytes are sent once. An error of `bytes` is what it rejects with. */
   send(call: Call, bytes: Readable | Uint8Array, signal: AbortSignal): Promise<void>;
 }
 
 const located = z.object({ Location: z.url() });
-/** A page of an error. */
-const FAULT_LIMIT = 1024 * 1024;
+const blockLocations = z.object({
+  LocatedBlocks: z.object({
+    locatedBlocks: z.array(
+      z.object({ locations: z.array(z.object({ name: z.string(), hostName: z.string(), infoPort: z.int() })) }),
+    ),
+  }),
+});
 
 export function createDataNodes(
   caller: Caller,
@@ -47,16 +52,27 @@ export function createDataNodes(
   dispatcher: Dispatcher,
   clock: Clock,
 ): DataNodes {
-  /** By `node:http`: a DataNode says "100 Continue" unasked, and undici takes that for a broken answer. */
-  const writing = new HttpAgent({ maxSockets: connections });
+  const writing = new HearingAgent({ maxSockets: connections });
 
-  async function locate(call: Call, without: ReadonlySet<string>, signal: AbortSignal): Promise<URL> {
-    const parameters = {
-      ...call.parameters,
-      noredirect: true,
-      ...(without.size > 0 && { excludedatanodes: [...without].join(',') }),
-    };
-    const answer = await caller.ask({ ...call, parameters }, signal);
+  /** The redirection names a host and a port of HTTP, by which HDFS knows nobody. */
+  async function holderName(path: string, offset: bigint, from: string, doing: string, signal: AbortSignal) {
+    const parameters = { offset, length: 1 };
+    const answer = await caller.ask({ method: 'GET', op: 'GET_BLOCK_LOCATIONS', path, parameters, doing }, signal);
+    return parseAnswer(blockLocations, answer, doing)
+      .LocatedBlocks.locatedBlocks.flatMap(({ locations }) => locations)
+      .find(({ hostName, infoPort }) => `${hostName}:${infoPort}` === from)?.name;
+  }
+
+  /** Of a file that is not yet there, HDFS has nothing to tell. */
+  const addressOf = (from: string) =>
+    lookup(new URL(`http://${from}`).hostname).then(
+      ({ address }) => address,
+      () => undefined,
+    );
+
+  async function locate(call: Call, { failed }: Candidates, signal: AbortSignal): Promise<URL> {
+    const without = failed.size > 0 && { excludedatanodes: [...failed].join(',') };
+    const answer = await caller.ask({ ...call, parameters: { ...call.parameters, noredirect: true, ...without } }, signal);
     return new URL(parseAnswer(located, answer, call.doing).Location);
   }
 
@@ -74,64 +90,47 @@ export function createDataNodes(
     }
   }
 
-  return {
-    replicas: (path, doing, signal) => createReplicas(caller, clock, { path, doing, patienceMs, signal }),
-
-    async fetch(call, replicas, at, signal, check) {
-      for (;;) {
-        let from: string | undefined;
-        try {
-          const url = await locate(call, replicas.failed, signal);
-          from = url.host;
-          const answer = await get(url, call.doing, signal);
-          try {
-            check?.(answer);
-            return answer;
-          } catch (error) {
-            answer.body.destroy();
-            throw error;
-          }
-        } catch (error) {
-          await replicas.bear(error, from, at);
-        }
+  /** What one of them answers to `ask`. */
+  async function ofOne<T>(call: Call, candidates: Candidates, signal: AbortSignal, ask: (url: URL) => Promise<T>): Promise<T> {
+    for (;;) {
+      let from: string | undefined;
+      try {
+        const url = await locate(call, candidates, signal);
+        from = url.host;
+        return await ask(url);
+      } catch (error) {
+        await candidates.bear(error, from);
       }
+    }
+  }
+
+  return {
+    holders(path, at, doing, signal) {
+      const nameOf = (from: string) => holderName(path, at(), from, doing, signal);
+      return createCandidates(clock, { doing, patienceMs, nameOf }, signal);
     },
 
+    fetch: (call, holders, signal, check) =>
+      ofOne(call, holders, signal, async (url) => {
+        const answer = await get(url, call.doing, signal);
+        try {
+          check?.(answer);
+          return answer;
+        } catch (error) {
+          answer.body.destroy();
+          throw error;
+        }
+      }),
+
     async send(call, bytes, signal) {
-      const { doing } = call;
-      const url = await locate(call, new Set(), signal);
-      const headers = { 'content-type': 'application/octet-stream' };
-      const sending = httpRequest(url, { method: 'PUT', headers, signal, agent: writing });
-      sending.setTimeout(silenceMs, () =>
-        sending.destroy(
-          new AppError('TIMEOUT', `${doing}: nothing came from where it is read, or went to ${url.host}, for ${silenceMs} ms`),
-        ),
+      const takers = createCandidates(clock, { doing: call.doing, patienceMs, nameOf: addressOf }, signal);
+      const putting = await ofOne<Putting>(call, takers, signal, (url) =>
+        connectTo(url, writing, { doing: call.doing, silenceMs }, signal),
       );
-      const source = bytes instanceof Readable ? bytes : Readable.from([bytes], { objectMode: false });
-      const answered = answerOf(sending);
-      // That it breaks off is known from the request, which may have been answered before.
-      const sent = pipeline(source, sending).catch(() => undefined);
-      try {
-        const answer = await answered;
-        const text = await boundedText(answer, doing, FAULT_LIMIT);
-        if (answer.statusCode !== 201) throw remoteError(answer.statusCode ?? 0, text, doing);
-        await sent;
-      } catch (error) {
-        signal.throwIfAborted();
-        if (source.errored) throw source.errored;
-        throw error instanceof AppError ? error : unreachable(error, doing, url.host);
-      } finally {
-        sending.destroy();
-      }
+      if (bytes instanceof Readable && bytes.errored) throw bytes.errored;
+      await putting.send(bytes);
     },
 
     [Symbol.dispose]: () => writing.destroy(),
   };
-}
-
-function answerOf(sending: ClientRequest): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    sending.once('response', resolve);
-    sending.on('error', reject);
-  });
 }

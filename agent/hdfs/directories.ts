@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { AppError } from '#common/errors.ts';
 import type { Caller } from './call.ts';
+import { exceptionName } from './remote-error.ts';
 import { amount, fileStatus, parseAnswer } from './status.ts';
 import type { FileStatus } from './status.ts';
 
@@ -26,7 +27,7 @@ export interface DirectoryCalls {
   makeDirectory(path: string, mode: number, signal: AbortSignal): Promise<void>;
   /** Of a directory, with all below it. Whether it was there, as far as is known: when an answer was lost, true. */
   delete(path: string, signal: AbortSignal): Promise<boolean>;
-  /** @throws AppError REFUSED when `to` exists or has no parent, `from` does not, or is a directory with snapshots. */
+  /** @throws AppError NOT_FOUND: `from`, or the parent of `to`; ALREADY_EXISTS: `to`; REFUSED: a directory with snapshots. */
   rename(from: string, to: string, signal: AbortSignal): Promise<void>;
 }
 
@@ -54,12 +55,11 @@ export function createDirectoryCalls(caller: Caller): DirectoryCalls {
     return parseAnswer(oneStatus, answer, doing).FileStatus;
   }
 
-  async function exists(path: string, signal: AbortSignal): Promise<boolean> {
+  async function idOf(path: string, signal: AbortSignal): Promise<bigint | undefined> {
     try {
-      await status(path, signal);
-      return true;
+      return (await status(path, signal)).fileId;
     } catch (error) {
-      if (error instanceof AppError && error.code === 'NOT_FOUND') return false;
+      if (error instanceof AppError && error.code === 'NOT_FOUND') return undefined;
       throw error;
     }
   }
@@ -111,15 +111,21 @@ export function createDirectoryCalls(caller: Caller): DirectoryCalls {
 
     async rename(from, to, signal) {
       const doing = `rename ${from} to ${to}`;
+      const { fileId } = await status(from, signal);
+      // Without an option HDFS gives no reason, and moves it into a directory that is there.
+      const parameters = { destination: to, renameoptions: 'NONE' };
       let repeated = false;
       const onRepeat = () => void (repeated = true);
-      const call = { method: 'PUT', op: 'RENAME', path: from, parameters: { destination: to }, doing, onRepeat } as const;
-      if (parseAnswer(yes, await caller.ask(call, signal), doing).boolean) return;
-      // What was done the first time is refused the second time.
-      if (repeated && !(await exists(from, signal)) && (await exists(to, signal))) return;
-      throw new AppError('REFUSED', `${doing}: HDFS refuses it`, {
-        hint: 'See whether the new name exists already, or its parent does not, or the old one is gone.',
-      });
+      try {
+        await caller.ask({ method: 'PUT', op: 'RENAME', path: from, parameters, doing, onRepeat }, signal);
+      } catch (error) {
+        // What was done the first time is refused the second time.
+        if (repeated && (await idOf(to, signal)) === fileId) return;
+        // A file in the place of a directory, and the like.
+        if (error instanceof AppError && exceptionName(error) === 'IOException')
+          throw new AppError('REFUSED', error.message, { cause: error, details: error.details });
+        throw error;
+      }
     },
   };
 }

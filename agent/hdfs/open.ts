@@ -16,13 +16,13 @@ const AHEAD_BYTES = 256 * 1024;
 export async function openFile(dataNodes: DataNodes, { path, offset, length }: Part, signal: AbortSignal): Promise<Readable> {
   if (length === 0n) return Readable.from([], { objectMode: false });
   const doing = `read ${path}`;
-  const replicas = dataNodes.replicas(path, doing, signal);
   const end = offset + length;
   let at = offset;
+  const holders = dataNodes.holders(path, () => at, doing, signal);
 
   const reach = (): Promise<Answer> => {
     const call = { method: 'GET', op: 'OPEN', path, parameters: { offset: at, length: end - at }, doing } as const;
-    return dataNodes.fetch(call, replicas, at, signal, (answer) => {
+    return dataNodes.fetch(call, holders, signal, (answer) => {
       if (answer.length === undefined || answer.length === end - at) return;
       throw new AppError('REFUSED', `${doing}: from byte ${at} on it has ${answer.length} bytes, not ${end - at}`, {
         hint: 'The file has changed since it was looked at.',
@@ -38,12 +38,12 @@ export async function openFile(dataNodes: DataNodes, { path, offset, length }: P
         for await (const chunk of body as AsyncIterable<Buffer>) {
           if (BigInt(chunk.length) > end - at) throw new AppError('FAILED', `${doing}: ${from} sent more than it was asked for`);
           at += BigInt(chunk.length);
-          replicas.progressed();
+          holders.progressed();
           yield chunk;
         }
         if (at < end) throw new AppError('UNAVAILABLE', `${doing}: ${from} broke off ${end - at} bytes before the end`);
       } catch (caught) {
-        await replicas.bear(caught instanceof AppError ? caught : unreachable(caught, doing, from), from, at);
+        await holders.bear(caught instanceof AppError ? caught : unreachable(caught, doing, from), from);
         answer = await reach();
       }
     }

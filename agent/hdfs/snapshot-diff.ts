@@ -4,11 +4,15 @@
  * - Every path is that of the OLD snapshot, also below a directory that was renamed since; of a creation, the old path of its directory with
  *   the new name. Only `target` is a path of the new one. So what happened in a directory is asked for by what it was called before.
  * - A rename is a deletion with a target and a creation that says `isRenamed`, with one file id. What changed below is told, by old paths.
+ *   One into a directory that is new has no creation of its own; one there and back has the target that is its path.
  * - What was moved out of a directory that is gone itself has a creation that says `isRenamed`, and no deletion, and **what changed below it is
  *   not told**. What came from outside the root has a creation alone. Both are to be walked as new.
  * - A file that was overwritten, or deleted and made anew, is a deletion and a creation with two ids; an append, a truncation, and a change of
  *   owner, mode, ACL, extended attributes or replication a modification. A directory is modified when its children or its own attributes are.
- * - **A change of times alone is not told** (`touch`, SETTIMES): HDFS compares everything but them.
+ * - **A change of times alone is not told** (`touch`, SETTIMES), nor is **a file that was cut and written to its old size again**: of a file HDFS
+ *   compares its size and its attributes but the times.
+ * - Of a directory below the snapshottable one paths are relative to it. What was moved into it from elsewhere in the snapshots has a creation
+ *   that says `isRenamed`, and no deletion; what was moved out, a deletion without a target.
  */
 import { z } from 'zod';
 import type { Caller } from './call.ts';

@@ -9,7 +9,7 @@ import { systemClock } from '#common/clock.ts';
 import type { Clock } from '#common/clock.ts';
 import { createAttributeCalls } from './attributes.ts';
 import type { AttributeCalls } from './attributes.ts';
-import { createCaller, SILENCE_MS } from './call.ts';
+import { CONNECT_MS, createCaller, SILENCE_MS } from './call.ts';
 import { createFile } from './create.ts';
 import type { CreateOptions } from './create.ts';
 import { createDataNodes } from './data-nodes.ts';
@@ -42,7 +42,7 @@ export interface WebHdfs extends DirectoryCalls, AttributeCalls, SnapshotCalls, 
    */
   open(path: string, offset: bigint, length: bigint, signal: AbortSignal): Promise<Readable>;
   /**
-   * Parents are made, too. It is never sent twice; what is half-written when it rejects may lie there. Rejects with the error
+   * Parents are made, too. DataNodes that take no connection are passed over; the bytes are sent once, and what is half-written when it rejects may lie there. Rejects with the error
    * of `bytes` when that is what failed.
    */
   create(path: string, bytes: Readable | Uint8Array, options: CreateOptions, signal: AbortSignal): Promise<void>;
@@ -50,7 +50,12 @@ export interface WebHdfs extends DirectoryCalls, AttributeCalls, SnapshotCalls, 
 
 export function createWebHdfs(settings: WebHdfsSettings, clock: Clock = systemClock): WebHdfs {
   const { connections, silenceMs = SILENCE_MS } = settings;
-  const dispatcher = new Agent({ connections, headersTimeout: silenceMs, bodyTimeout: silenceMs, connect: { timeout: 10_000 } });
+  const dispatcher = new Agent({
+    connections,
+    headersTimeout: silenceMs,
+    bodyTimeout: silenceMs,
+    connect: { timeout: CONNECT_MS },
+  });
   const caller = createCaller(settings, dispatcher, clock);
   const dataNodes = createDataNodes(caller, settings, dispatcher, clock);
   return {

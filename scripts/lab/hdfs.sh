@@ -7,6 +7,7 @@ DN_HTTP_PORT=$(port 19864)
 DN_IPC_PORT=$(port 19867)
 HDFS_DIR=$HOLDFAST_LAB/hdfs
 HDFS_CONF=$HDFS_DIR/conf
+HADOOP_LOG=$HOLDFAST_LAB/log/hdfs.log
 HADOOP_CACHE=${HOLDFAST_CACHE:-$HOME/.cache/holdfast}/hadoop
 # Java 17 has closed what Hadoop reaches into.
 HADOOP_OPENS=()
@@ -40,7 +41,7 @@ hadoop_fetch() {
 maven_copy() { # maven_copy DIRECTORY
   mvn -q -B -C -U -Dmaven.wagon.rto=60000 -f "$repository/scripts/lab/hadoop-pom.xml" \
     org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
-    -DoutputDirectory="$1" -DincludeScope=runtime >>"$HOLDFAST_LAB/log/hdfs.log" 2>&1 9>&-
+    -DoutputDirectory="$1" -DincludeScope=runtime >>"$HADOOP_LOG" 2>&1 9>&-
 }
 
 hadoop() { # hadoop MEMORY CLASS [arguments]
@@ -94,13 +95,13 @@ write_hdfs_conf() {
   done
 }
 
-start_daemon() { # start_daemon NAME MEMORY CLASS
-  local name=$1
-  shift
+start_daemon() { # start_daemon NAME MEMORY CLASS [arguments]
+  local name=$1 memory=$2
+  shift 2
   runs "$name" && return 0
   (
-    exec >>"$HOLDFAST_LAB/log/hdfs.log" 2>&1 </dev/null
-    exec setsid java "-Xmx$1" -XX:+UseSerialGC "${HADOOP_OPENS[@]}" -Dholdfast.lab="$HOLDFAST_LAB" -cp "$HDFS_CONF:$(hadoop_lib)/*" "$2"
+    exec >>"$HADOOP_LOG" 2>&1 </dev/null
+    exec setsid java "-Xmx$memory" -XX:+UseSerialGC "${HADOOP_OPENS[@]}" -Dholdfast.lab="$HOLDFAST_LAB" -cp "$HDFS_CONF:$(hadoop_lib)/*" "$@"
   ) &
   local pid=$!
   echo $pid >"$HOLDFAST_LAB/run/$name.pid"

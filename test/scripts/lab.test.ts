@@ -107,7 +107,7 @@ test('a port that others use is named, and nothing is started', async () => {
   }
 });
 
-test.each([[['up', 'kafka']], [['snapshot']], [['compare', 'a']], [['dance']], [[]]])(
+test.each([[['up', 'kafka']], [['seed', 'ha']], [['failover', 'hdfs']], [['snapshot']], [['compare', 'a']], [['dance']], [[]]])(
   'lab.sh %j is bad input: status 2',
   async (args) => {
     const { exitCode, stderr } = await lab(args);

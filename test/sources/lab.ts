@@ -11,7 +11,7 @@ export interface Lab extends AsyncDisposable {
   bin(name: string): string;
 }
 
-export async function startLab(offset: number, component: 'ldap' | 'hdfs'): Promise<Lab> {
+export async function startLab(offset: number, component: 'ldap' | 'hdfs' | 'ha'): Promise<Lab> {
   const directory = await mkdtemp(join(tmpdir(), `holdfast-lab-${component}-`));
   await chmod(directory, 0o755);
   const env = { HOLDFAST_LAB: directory, HOLDFAST_LAB_PORT_OFFSET: String(offset) };
@@ -30,7 +30,7 @@ export async function startLab(offset: number, component: 'ldap' | 'hdfs'): Prom
   await using unlessUp = new AsyncDisposableStack();
   unlessUp.use(lab);
   await run('up', component);
-  await run('seed', component);
+  if (component !== 'ha') await run('seed', component);
   unlessUp.move();
   return lab;
 }
