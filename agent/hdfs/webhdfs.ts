@@ -42,8 +42,8 @@ export interface WebHdfs extends DirectoryCalls, AttributeCalls, SnapshotCalls, 
    */
   open(path: string, offset: bigint, length: bigint, signal: AbortSignal): Promise<Readable>;
   /**
-   * Parents are made, too. DataNodes that take no connection are passed over; the bytes are sent once, and what is half-written when it rejects may lie there. Rejects with the error
-   * of `bytes` when that is what failed.
+   * Parents are made, too. DataNodes that take no connection are passed over; the bytes are sent once, and what is
+   * half-written when it rejects may lie there. Rejects with the error of `bytes` when that is what failed.
    */
   create(path: string, bytes: Readable | Uint8Array, options: CreateOptions, signal: AbortSignal): Promise<void>;
 }

@@ -8,7 +8,7 @@ import type { WebHdfs } from '../../agent/hdfs/webhdfs.ts';
 import { startLab } from '../sources/lab.ts';
 import type { Lab } from '../sources/lab.ts';
 
-const OFFSET = 8100;
+const OFFSET = 8050;
 const ADDRESSES = [`127.0.0.1:${19_110 + OFFSET}`, `127.0.0.1:${19_111 + OFFSET}`] as const;
 const never = new AbortController().signal;
 const held = new AsyncDisposableStack();
